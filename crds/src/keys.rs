@@ -1,0 +1,18 @@
+//! Label and annotation keys that workload owners write, and those that the product writes.
+
+/// Every key of the product starts with this prefix.
+pub const PREFIX: &str = "sidecarpolicy.dev/";
+/// Asks for policies: a comma-separated list of names.
+pub const INJECT: &str = "sidecarpolicy.dev/inject";
+/// Opts out of policies: a comma-separated list of names, or `*`.
+pub const SKIP: &str = "sidecarpolicy.dev/skip";
+/// Prefix of parameter values: `params.sidecarpolicy.dev/<policy>.<parameter>`.
+pub const PARAMETER_PREFIX: &str = "params.sidecarpolicy.dev/";
+/// Prefix of parameter values for the cluster kind.
+pub const CLUSTER_PARAMETER_PREFIX: &str = "params.cluster.sidecarpolicy.dev/";
+/// On a workload: which annotations were carried into its pod template, as JSON `{key: value}`.
+pub const CARRIED: &str = "sidecarpolicy.dev/carried";
+/// On a pod, as label `"true"` and as annotation `{"<policy>": "<revision>"}`: what was injected.
+pub const INJECTED: &str = "sidecarpolicy.dev/injected";
+/// On a pod: `{"<policy>": "<reason>"}` of the policies that could not be applied.
+pub const SKIPPED: &str = "sidecarpolicy.dev/skipped";

@@ -1,0 +1,144 @@
+//! Comparison of parts of a pod as the API server would store them, so that "already there" is
+//! decided by content: defaults and empty values count as absent, quantities compare by value.
+
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::quantity::Quantity;
+
+/// A JSON value with defaults and empty values removed and quantities in one form.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Canonical(Option<Value>);
+
+impl Canonical {
+    /// Reads JSON text; text that is not JSON equals nothing of ours.
+    pub(crate) fn read(json: &str) -> Self {
+        Self(serde_json::from_str(json).ok().and_then(|value| canonical("", value)))
+    }
+
+    /// Reads a part that may be absent.
+    pub(crate) fn read_raw(raw: Option<&RawValue>) -> Self {
+        raw.map_or(Self(None), |raw| Self::read(raw.get()))
+    }
+
+    /// A field of an object.
+    pub(crate) fn field(&self, name: &str) -> Self {
+        Self(self.0.as_ref().and_then(|value| value.get(name)).cloned())
+    }
+
+    /// Whether every element of this list is in the other one.
+    pub(crate) fn elements_are_in(&self, other: &Self) -> bool {
+        other.0.as_ref().is_none_or(Value::is_array)
+            && self.elements().iter().all(|element| other.elements().contains(element))
+    }
+
+    /// Whether the value is an element of a list.
+    pub(crate) fn is_in(&self, list: &Self) -> bool {
+        self.0.as_ref().is_some_and(|value| list.elements().contains(value))
+    }
+
+    fn elements(&self) -> &[Value] {
+        self.0.as_ref().and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// `None` where the value means the same as an absent one.
+fn canonical(key: &str, value: Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) if text.is_empty() || is_default_text(key, &text) => None,
+        Value::Number(number) if number.as_f64() == Some(0.0) => None,
+        Value::Number(number) if number.as_i64().is_some_and(|n| is_default_number(key, n)) => None,
+        value @ (Value::String(_) | Value::Number(_)) if is_quantity(key) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Some(Quantity::parse(&text).map_or(value, |quantity| format!("{quantity:?}").into()))
+        }
+        Value::Array(list) if list.is_empty() => None,
+        // Elements stay even when empty: their number and order count.
+        Value::Array(list) => Some(Value::Array(
+            list.into_iter().map(|item| canonical("", item).unwrap_or(Value::Null)).collect(),
+        )),
+        Value::Object(map) => canonical_map(key, map),
+        value => Some(value),
+    }
+}
+
+fn canonical_map(key: &str, map: Map<String, Value>) -> Option<Value> {
+    let mut canonical_map = Map::with_capacity(map.len());
+    for (name, value) in map {
+        let context = match (key, name.as_str()) {
+            ("fieldRef", "apiVersion") => "fieldRef.apiVersion",
+            ("httpGet", "path") => "httpGet.path",
+            ("requests" | "limits" | "capacity", _) => "quantity",
+            (_, name) => name,
+        };
+        if let Some(value) = canonical(context, value) {
+            canonical_map.insert(name, value);
+        }
+    }
+    (!canonical_map.is_empty()).then(|| canonical_map.into())
+}
+
+fn is_quantity(key: &str) -> bool {
+    matches!(key, "quantity" | "sizeLimit" | "divisor" | "storage")
+}
+
+/// Defaults of the API server for text fields of containers and volumes.
+fn is_default_text(key: &str, text: &str) -> bool {
+    matches!(
+        (key, text),
+        ("protocol", "TCP")
+            | ("scheme", "HTTP")
+            | ("fieldRef.apiVersion", "v1")
+            | ("httpGet.path", "/")
+            | ("volumeMode", "Filesystem")
+            | ("divisor", "0")
+            | ("iscsiInterface", "default")
+            | ("cachingMode", "ReadWrite")
+    )
+}
+
+/// Defaults of the API server for number fields of containers and volumes.
+fn is_default_number(key: &str, number: i64) -> bool {
+    matches!(
+        (key, number),
+        ("defaultMode", 0o644)
+            | ("expirationSeconds", 3600)
+            | ("timeoutSeconds" | "successThreshold", 1)
+            | ("periodSeconds", 10)
+            | ("failureThreshold", 3)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(r#"{"name":"a","value":""}"#, r#"{"name":"a"}"#)]
+    #[case(r#"{"emptyDir":{"sizeLimit":"1Gi"}}"#, r#"{"emptyDir":{"sizeLimit":"1024Mi"}}"#)]
+    #[case(r#"{"name":"v","emptyDir":{}}"#, r#"{"name":"v","emptyDir":{"medium":""}}"#)]
+    #[case(
+        r#"{"secret":{"secretName":"s","defaultMode":420}}"#,
+        r#"{"secret":{"secretName":"s"}}"#
+    )]
+    #[case(r#"{"periodSeconds":0}"#, r#"{"periodSeconds":10,"failureThreshold":3}"#)]
+    #[case(
+        r#"{"fieldRef":{"fieldPath":"metadata.name"}}"#,
+        r#"{"fieldRef":{"apiVersion":"v1","fieldPath":"metadata.name"}}"#
+    )]
+    #[case(r#"{"containerPort":80}"#, r#"{"protocol":"TCP","containerPort":80}"#)]
+    fn the_api_server_stores_both_alike(#[case] left: &str, #[case] right: &str) {
+        assert_eq!(Canonical::read(left), Canonical::read(right));
+    }
+
+    #[rstest]
+    #[case(r#"{"name":"a","value":"1"}"#, r#"{"name":"a"}"#)]
+    #[case(r#"["a",""]"#, r#"["a"]"#)]
+    #[case(r#"{"readOnly":true}"#, r#"{"readOnly":false}"#)]
+    #[case(r#"{"protocol":"UDP"}"#, r#"{"protocol":"TCP"}"#)]
+    fn the_api_server_tells_them_apart(#[case] left: &str, #[case] right: &str) {
+        assert_ne!(Canonical::read(left), Canonical::read(right));
+    }
+}

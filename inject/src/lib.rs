@@ -1,0 +1,43 @@
+//! The heart: decides which policies reach a pod, what goes in, what is kept, what clashes and why.
+//!
+//! Pure and synchronous: raw JSON in, explicit edits out. Webhook, operator and command line all
+//! ask this crate and decide nothing themselves.
+//!
+//! [`compile`] turns the spec of a policy into a [`Policy`]; a [`PolicySet`] finds the policies that
+//! can match a pod; [`inject`] gives the [`Outcome`] for a pod, [`carry`] the one for a workload.
+
+mod canonical;
+mod compile;
+mod exclusions;
+mod identity;
+mod injection;
+mod journal;
+mod json;
+mod merge;
+mod pod;
+mod policy;
+mod policy_set;
+mod problem;
+mod quantity;
+mod reason;
+mod requests;
+mod revision;
+mod select;
+mod selector;
+mod unsupported;
+mod validation;
+mod workload;
+
+pub use compile::compile;
+pub use exclusions::Exclusions;
+pub use identity::PolicyId;
+pub use injection::{Decision, Outcome, Request, inject};
+pub use journal::Journal;
+pub use pod::{Entries, Metadata, Owner, Pod, Text};
+pub use policy::{ContainerList, Policy};
+pub use policy_set::PolicySet;
+pub use problem::{Invalid, Problem};
+pub use reason::{Conflict, Reason};
+pub use select::{Lookup, Namespace, Selection, Subject, select};
+pub use selector::Selector;
+pub use workload::{Carried, Operation, Workload, WorkloadKind, carry};

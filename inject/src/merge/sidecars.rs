@@ -1,0 +1,132 @@
+//! The containers that go in: new, there already, or in the way of one another.
+
+use crate::{
+    Conflict, Policy,
+    canonical::Canonical,
+    pod::{Container, Text},
+    policy::{ContainerList, Sidecar},
+};
+
+use super::Merge;
+
+impl<'s> Merge<'_, 's> {
+    /// The sidecars of the policy, those that are there already included, unless one is in the way.
+    pub(super) fn attempt_sidecars(
+        &self,
+        policy: &'s Policy,
+        kept: &mut Vec<String>,
+    ) -> Result<Vec<&'s Sidecar>, Conflict> {
+        for sidecar in &policy.sidecars {
+            if let Some(volume) =
+                sidecar.mounted_volumes.iter().find(|volume| !self.has_volume(policy, volume))
+            {
+                return Err(Conflict::VolumeMissing {
+                    container: sidecar.name.clone(),
+                    volume: volume.clone(),
+                });
+            }
+            if let Some((list, container)) = self.container_of_pod(&sidecar.name) {
+                compare_with_pod(sidecar, list, container, policy.denies_conflicts, kept)?;
+            } else if let Some(taken) = self.taken_sidecar(sidecar) {
+                let equal = taken.list == sidecar.list
+                    && Canonical::read(&taken.json) == Canonical::read(&sidecar.json);
+                if !equal {
+                    return Err(name_conflict(sidecar, taken.list));
+                }
+            }
+        }
+        Ok(policy.sidecars.iter().filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
+    }
+
+    /// Whether the pod has the sidecar, by itself or from an earlier policy.
+    pub(super) fn is_placed(&self, sidecar: &Sidecar) -> bool {
+        self.container_of_pod(&sidecar.name).is_some() || self.taken_sidecar(sidecar).is_some()
+    }
+
+    fn taken_sidecar(&self, sidecar: &Sidecar) -> Option<&'s Sidecar> {
+        self.sidecars.iter().find(|taken| taken.name == sidecar.name).copied()
+    }
+
+    fn container_of_pod(&self, name: &str) -> Option<(ContainerList, &Container<'_>)> {
+        let lists = [
+            (ContainerList::InitContainers, &self.spec.init_containers),
+            (ContainerList::Containers, &self.spec.containers),
+        ];
+        lists.into_iter().find_map(|(list, containers)| {
+            let found = containers.iter().flatten().find(|found| found.name.as_str() == name)?;
+            Some((list, found))
+        })
+    }
+}
+
+fn name_conflict(sidecar: &Sidecar, list: ContainerList) -> Conflict {
+    Conflict::ContainerName { container: sidecar.name.clone(), list }
+}
+
+/// Whether a container of the pod is this sidecar. Probes, resources, pull policy, security context
+/// and the registry of the image may differ: other mutators set them.
+fn compare_with_pod(
+    sidecar: &Sidecar,
+    list: ContainerList,
+    container: &Container<'_>,
+    denies_conflicts: bool,
+    kept: &mut Vec<String>,
+) -> Result<(), Conflict> {
+    let image = container.image.as_ref().map_or("", Text::as_str);
+    let ours = Canonical::read(&sidecar.json);
+    let same = list == sidecar.list
+        && container.restarts_always() == sidecar.restarts_always
+        && is_same_image(&sidecar.image, image)
+        && ours
+            .field("volumeMounts")
+            .elements_are_in(&Canonical::read_raw(container.volume_mounts))
+        && ours.field("ports").elements_are_in(&Canonical::read_raw(container.ports));
+    if !same {
+        return Err(name_conflict(sidecar, list));
+    }
+    let unaltered = ours.field("command") == Canonical::read_raw(container.command)
+        && ours.field("args") == Canonical::read_raw(container.args)
+        && ours.field("env").elements_are_in(&Canonical::read_raw(container.env))
+        && ours.field("envFrom").elements_are_in(&Canonical::read_raw(container.env_from));
+    if unaltered {
+        return Ok(());
+    }
+    if denies_conflicts {
+        return Err(Conflict::ContainerAltered { container: sidecar.name.clone() });
+    }
+    kept.push(format!(
+        "the sidecar {:?} is there with another command, arguments or variables",
+        sidecar.name
+    ));
+    Ok(())
+}
+
+/// Whether two image references name the same image, registry, path and an added digest aside.
+fn is_same_image(ours: &str, found: &str) -> bool {
+    let last = |image: &str| image.rsplit('/').next().unwrap_or_default().to_owned();
+    let (ours, found) = (last(ours), last(found));
+    if ours == found {
+        return true;
+    }
+    let without_digest = |image: &str| image.split('@').next().unwrap_or_default().to_owned();
+    !ours.contains('@') && ours == without_digest(&found)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::is_same_image;
+
+    #[rstest]
+    #[case("busybox:1", "busybox:1", true)]
+    #[case("docker.io/library/busybox:1", "mirror.example:5000/hub/busybox:1", true)]
+    #[case("busybox:1", "busybox:1@sha256:abc", true)]
+    #[case("busybox:1@sha256:abc", "busybox:1@sha256:def", false)]
+    #[case("busybox:1@sha256:abc", "busybox:1", false)]
+    #[case("busybox:1", "busybox:2", false)]
+    #[case("busybox:1", "toybox:1", false)]
+    fn images(#[case] ours: &str, #[case] found: &str, #[case] same: bool) {
+        assert_eq!(is_same_image(ours, found), same);
+    }
+}

@@ -1,0 +1,308 @@
+//! Annotations written on a workload, carried into its pod template and out again.
+//!
+//! The template then differs, and the workload rolls by its own strategy. `sidecarpolicy.dev/carried`
+//! on the workload records what was carried: a key of the template that is not in it is its owner's.
+
+use std::{collections::BTreeMap, fmt};
+
+use crds::keys;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    PolicySet,
+    injection::unknown_name_warning,
+    journal::{Journal, MapEdits, MetadataEdits},
+    pod::{Metadata, Text, metadata, read_from_object},
+    requests,
+    select::Lookup,
+};
+
+/// The kinds of workload whose annotations are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` DaemonSet.
+    DaemonSet,
+    /// `apps/v1` ReplicaSet.
+    ReplicaSet,
+    /// `batch/v1` Job.
+    Job,
+    /// `batch/v1` CronJob.
+    CronJob,
+}
+
+impl WorkloadKind {
+    /// The kind of this name, if its annotations are carried.
+    #[must_use]
+    pub fn parse(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "Deployment" => Self::Deployment,
+            "StatefulSet" => Self::StatefulSet,
+            "DaemonSet" => Self::DaemonSet,
+            "ReplicaSet" => Self::ReplicaSet,
+            "Job" => Self::Job,
+            "CronJob" => Self::CronJob,
+            _ => return None,
+        })
+    }
+
+    /// JSON pointer of the metadata of the pod template.
+    fn template_metadata(self) -> &'static str {
+        match self {
+            Self::CronJob => "/spec/jobTemplate/spec/template/metadata",
+            _ => "/spec/template/metadata",
+        }
+    }
+}
+
+/// What is being done to a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is created.
+    Create,
+    /// It is changed.
+    Update,
+}
+
+/// A workload, borrowed from its JSON.
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Workload<'a> {
+    /// Object metadata.
+    #[serde(borrow, default, deserialize_with = "metadata")]
+    pub metadata: Metadata<'a>,
+    /// The spec, not yet read.
+    #[serde(borrow, default)]
+    pub spec: Option<&'a RawValue>,
+}
+
+read_from_object!(Workload);
+
+/// What happens to a workload.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// What the person who writes the workload is told.
+    pub warnings: Vec<String>,
+    /// What changes in the workload.
+    pub edits: Journal<'static>,
+}
+
+/// The parts of a workload spec that decisions rest on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self")]
+struct WorkloadSpec<'a> {
+    #[serde(borrow)]
+    template: Option<Template<'a>>,
+    #[serde(borrow)]
+    job_template: Option<JobTemplate<'a>>,
+    paused: Option<bool>,
+    #[serde(borrow)]
+    update_strategy: Option<UpdateStrategy<'a>>,
+}
+
+read_from_object!(WorkloadSpec);
+
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+struct Template<'a> {
+    #[serde(borrow, default, deserialize_with = "metadata")]
+    metadata: Metadata<'a>,
+}
+
+read_from_object!(Template);
+
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+struct JobTemplate<'a> {
+    #[serde(borrow)]
+    spec: Option<JobSpec<'a>>,
+}
+
+read_from_object!(JobTemplate);
+
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+struct JobSpec<'a> {
+    #[serde(borrow)]
+    template: Option<Template<'a>>,
+}
+
+read_from_object!(JobSpec);
+
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+struct UpdateStrategy<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+}
+
+read_from_object!(UpdateStrategy);
+
+/// Carries the annotations of a workload that is created or changed.
+///
+/// Objects with a controller owner are never touched: their controller copies annotations down, and
+/// carrying them there would make it create new objects without end. The template of a Job cannot
+/// change, so on update there is a warning only.
+#[must_use]
+pub fn carry(
+    kind: WorkloadKind,
+    operation: Operation,
+    workload: &Workload<'_>,
+    namespace: &str,
+    policies: &PolicySet,
+) -> Carried {
+    let mut carried = Carried::default();
+    if workload.metadata.has_controller() {
+        return carried;
+    }
+    for (key, name) in requests::unknown_names(&workload.metadata.annotations, namespace, policies)
+    {
+        carried.warnings.push(unknown_name_warning(key, &name, namespace));
+    }
+    let spec = match read_spec(workload) {
+        Ok(spec) => spec,
+        Err(error) => {
+            carried.warnings.push(format!(
+                "the annotations of the workload were not carried into its pod template: spec: {error}"
+            ));
+            return carried;
+        }
+    };
+    let template = match kind {
+        WorkloadKind::CronJob => {
+            spec.job_template.as_ref().and_then(|job| job.spec.as_ref()?.template.as_ref())
+        }
+        _ => spec.template.as_ref(),
+    };
+    let Some(template) = template else { return carried };
+    let plan = Plan::make(&workload.metadata, &template.metadata, &mut carried.warnings);
+    if plan.template.changes.is_empty() && plan.workload.changes.is_empty() {
+        return carried;
+    }
+    if kind == WorkloadKind::Job && operation == Operation::Update {
+        carried.warnings.push(
+            "the pod template of a Job cannot change; the annotations take effect when the Job is created anew"
+                .to_owned(),
+        );
+        return carried;
+    }
+    if !plan.template.changes.is_empty() && operation == Operation::Update {
+        carried.warnings.extend(slow_change(kind, &spec));
+    }
+    carried.edits = plan.into_journal(kind, workload, &template.metadata);
+    carried
+}
+
+fn read_spec<'a>(workload: &Workload<'a>) -> Result<WorkloadSpec<'a>, serde_json::Error> {
+    workload.spec.map_or_else(|| Ok(WorkloadSpec::default()), |raw| serde_json::from_str(raw.get()))
+}
+
+/// Says when running pods will not follow by themselves.
+fn slow_change(kind: WorkloadKind, spec: &WorkloadSpec<'_>) -> Option<String> {
+    let on_delete = || {
+        let strategy = spec.update_strategy.as_ref().and_then(|strategy| strategy.kind.as_ref());
+        strategy.is_some_and(|strategy| strategy.as_str() == "OnDelete")
+    };
+    let why = match kind {
+        WorkloadKind::ReplicaSet => "a ReplicaSet does not roll",
+        WorkloadKind::Deployment if spec.paused == Some(true) => "the Deployment is paused",
+        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet if on_delete() => {
+            "its update strategy is OnDelete"
+        }
+        _ => return None,
+    };
+    Some(format!("{why}: running pods change when they are next created"))
+}
+
+/// What changes in the template, and in the record on the workload.
+struct Plan {
+    template: MapEdits<'static>,
+    workload: MapEdits<'static>,
+}
+
+impl Plan {
+    fn make(workload: &Metadata<'_>, template: &Metadata<'_>, warnings: &mut Vec<String>) -> Self {
+        let record_text = workload.annotations.value(keys::CARRIED);
+        let recorded = read_record(record_text, warnings);
+        let wanted: BTreeMap<&str, &str> =
+            workload.annotations.iter().filter(|(key, _)| is_carried_key(key)).collect();
+        let mut record: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut edits =
+            MapEdits { present: template.annotations.is_present(), ..Default::default() };
+        for (key, value) in &wanted {
+            let found = template.annotations.value(key);
+            let ours = found.is_none_or(|found| recorded.get(*key).is_some_and(|was| was == found));
+            if ours {
+                edits.set((*key).to_owned(), found, (*value).to_owned());
+                record.insert(key, value);
+            } else if found != Some(value) {
+                warnings.push(format!(
+                    "annotation {key} of the workload has no effect: its pod template sets another value"
+                ));
+            }
+        }
+        for (key, was) in recorded.iter().filter(|(key, _)| !wanted.contains_key(key.as_str())) {
+            let found = template.annotations.value(key);
+            if is_carried_key(key) && found == Some(was) {
+                edits.remove(key.clone(), found);
+            }
+        }
+        let mut workload_edits =
+            MapEdits { present: workload.annotations.is_present(), ..Default::default() };
+        if record.is_empty() {
+            workload_edits.remove(keys::CARRIED, record_text);
+        } else if let Ok(text) = serde_json::to_string(&record) {
+            workload_edits.set(keys::CARRIED, record_text, text);
+        }
+        Self { template: edits, workload: workload_edits }
+    }
+
+    fn into_journal(
+        self,
+        kind: WorkloadKind,
+        workload: &Workload<'_>,
+        template: &Metadata<'_>,
+    ) -> Journal<'static> {
+        let edits = |pointer, present, annotations| MetadataEdits {
+            pointer,
+            present,
+            labels: MapEdits::default(),
+            annotations,
+        };
+        Journal {
+            metadata: vec![
+                edits("/metadata", workload.metadata.present, self.workload),
+                edits(kind.template_metadata(), template.present, self.template),
+            ],
+            ..Journal::default()
+        }
+    }
+}
+
+fn read_record(text: Option<&str>, warnings: &mut Vec<String>) -> BTreeMap<String, String> {
+    let Some(text) = text else { return BTreeMap::new() };
+    serde_json::from_str(text).unwrap_or_else(|_| {
+        warnings.push(format!(
+            "annotation {} is not a JSON map of strings; it is written anew",
+            keys::CARRIED
+        ));
+        BTreeMap::new()
+    })
+}
+
+/// Whether an annotation of a workload is meant for its pods.
+fn is_carried_key(key: &str) -> bool {
+    key == keys::INJECT
+        || key == keys::SKIP
+        || key.starts_with(keys::PARAMETER_PREFIX)
+        || key.starts_with(keys::CLUSTER_PARAMETER_PREFIX)
+}

@@ -1,0 +1,14 @@
+//! The heart through its public surface: tables by rule, goldens, and laws that hold for any input.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    reason = "a test that fails here says where, and values read best in place"
+)]
+
+mod fixture;
+mod laws;
+mod outcomes;
+mod policies;
+mod workloads;
