@@ -1,0 +1,10 @@
+//! What webhook and operator both need: arguments, logs, metrics, health, TLS that reloads, the
+//! leader lease, and the signal to stop.
+
+pub mod arguments;
+pub mod health;
+pub mod lease;
+pub mod logging;
+pub mod metrics;
+pub mod shutdown;
+pub mod tls;

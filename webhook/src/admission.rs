@@ -1,0 +1,188 @@
+//! What is answered to the reviews of pods and workloads. No I/O: a body and a snapshot in, an
+//! answer out; `inject` decides.
+
+use crate::{
+    answer::Answer,
+    cache::Snapshot,
+    review::{self, Request, ReviewError},
+};
+use crds::FailurePolicy;
+use inject::{
+    Decision, Exclusions, Operation, Outcome, Pod, Reason, Workload, WorkloadKind, carry, inject,
+};
+
+/// What came of a review.
+#[derive(Debug)]
+pub enum Reviewed {
+    /// The answer, as the body of the response.
+    Answered {
+        /// The `AdmissionReview`.
+        body: String,
+        /// How it ended, for the metrics.
+        result: ReviewResult,
+    },
+    /// The snapshot does not know the namespace yet.
+    UnknownNamespace(String),
+}
+
+/// How a review ended, as a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReviewResult {
+    /// Allowed as it is.
+    Allowed,
+    /// Allowed with a patch.
+    Patched,
+    /// Refused.
+    Denied,
+    /// The review could not be decided.
+    Failed,
+}
+
+/// Reviews a pod.
+pub fn review_pod(
+    body: &str,
+    snapshot: &Snapshot,
+    exclusions: &Exclusions,
+) -> Result<Reviewed, ReviewError> {
+    let request: Request<'_, Pod<'_>> = match review::read(body) {
+        Ok(request) => request,
+        Err(error) => return unreadable_object(body, error),
+    };
+    let name = request.namespace();
+    if request.operation.as_str() != "CREATE" || name.is_empty() || exclusions.contains(name) {
+        return Ok(answered(request.uid.as_str(), Answer::allowed()));
+    }
+    let Some(pod) = &request.object else {
+        return Ok(answered(request.uid.as_str(), Answer::allowed()));
+    };
+    let Some(namespace) = snapshot.namespaces.get(name) else {
+        return Ok(Reviewed::UnknownNamespace(name.to_owned()));
+    };
+    let facts =
+        inject::Request { namespace, exclusions, requester_is_node: request.requester_is_node() };
+    let outcome = inject(pod, &facts, &snapshot.policies);
+    Ok(answered(request.uid.as_str(), pod_answer(outcome)))
+}
+
+/// Reviews a workload.
+pub fn review_workload(
+    body: &str,
+    snapshot: &Snapshot,
+    exclusions: &Exclusions,
+) -> Result<Reviewed, ReviewError> {
+    let request: Request<'_, Workload<'_>> = match review::read(body) {
+        Ok(request) => request,
+        Err(error) => return unreadable_object(body, error),
+    };
+    let namespace = request.namespace();
+    let operation = match request.operation.as_str() {
+        "CREATE" => Operation::Create,
+        "UPDATE" => Operation::Update,
+        _ => return Ok(answered(request.uid.as_str(), Answer::allowed())),
+    };
+    let kind = WorkloadKind::parse(request.kind.kind.as_str());
+    let (Some(kind), Some(workload)) = (kind, &request.object) else {
+        return Ok(answered(request.uid.as_str(), Answer::allowed()));
+    };
+    if exclusions.contains(namespace) {
+        return Ok(answered(request.uid.as_str(), Answer::allowed()));
+    }
+    let carried = carry(kind, operation, workload, namespace, &snapshot.policies);
+    let mut answer = Answer { warnings: carried.warnings, ..Answer::default() };
+    if !carried.edits.is_empty() {
+        carried.edits.write(&mut answer.patch);
+    }
+    Ok(answered(request.uid.as_str(), answer))
+}
+
+/// Answers a review that could not be decided, for the reason given: by the failure policies that
+/// may reach the pod, as if the webhook had been away.
+pub fn review_undecided(
+    body: &str,
+    snapshot: &Snapshot,
+    exclusions: &Exclusions,
+    reason: &str,
+) -> Result<Reviewed, ReviewError> {
+    let request = review::read_without_object(body)?;
+    let name = request.namespace();
+    let is_pod = request.kind.kind.as_str() == "Pod" && request.operation.as_str() == "CREATE";
+    let must = || {
+        snapshot.policies.iter().find(|policy| {
+            let reaches = match &policy.id.namespace {
+                Some(own) => own == name,
+                None => snapshot
+                    .namespaces
+                    .get(name)
+                    .is_none_or(|namespace| policy.namespace_selector.matches(&namespace.labels)),
+            };
+            policy.enforced && policy.failure_policy == FailurePolicy::Fail && reaches
+        })
+    };
+    let answer = match must() {
+        Some(policy) if is_pod && !exclusions.contains(name) => Answer::refused(
+            500,
+            format!("{reason}, and {} {} has failurePolicy: Fail", policy.id.kind(), policy.id),
+        ),
+        _ => Answer::warned(format!("no sidecar policy was applied: {reason}")),
+    };
+    let body = answer.into_review(request.uid.as_str());
+    Ok(Reviewed::Answered { body, result: ReviewResult::Failed })
+}
+
+/// A review whose object has parts of the wrong type is allowed: refusing it is the API server's
+/// to do.
+fn unreadable_object(body: &str, error: ReviewError) -> Result<Reviewed, ReviewError> {
+    if !matches!(error, ReviewError::Json(_)) {
+        return Err(error);
+    }
+    let Ok(request) = review::read_without_object(body) else { return Err(error) };
+    let answer = Answer::warned(format!(
+        "no sidecar policy was applied: the object cannot be read: {error}"
+    ));
+    let body = answer.into_review(request.uid.as_str());
+    Ok(Reviewed::Answered { body, result: ReviewResult::Failed })
+}
+
+pub(crate) fn answered(uid: &str, answer: Answer) -> Reviewed {
+    let result = match (&answer.refusal, answer.patch.is_empty()) {
+        (Some(_), _) => ReviewResult::Denied,
+        (None, false) => ReviewResult::Patched,
+        (None, true) => ReviewResult::Allowed,
+    };
+    Reviewed::Answered { body: answer.into_review(uid), result }
+}
+
+fn pod_answer(outcome: Outcome<'_>) -> Answer {
+    let mut answer = match outcome.denied {
+        Some(message) => Answer::refused(403, message),
+        None => Answer::allowed(),
+    };
+    if !outcome.edits.is_empty() {
+        outcome.edits.write(&mut answer.patch);
+    }
+    answer.warnings = outcome.warnings;
+    if !outcome.decisions.is_empty() {
+        answer.audit = audit(&outcome.decisions);
+    }
+    answer
+}
+
+/// Names policies and revisions in the audit log.
+fn audit(decisions: &[Decision<'_>]) -> Vec<(&'static str, String)> {
+    let list = |entry: &dyn Fn(&Decision<'_>) -> Option<String>| {
+        decisions.iter().filter_map(entry).collect::<Vec<_>>().join(",")
+    };
+    let injected = list(&|decision| {
+        let policy = decision.policy;
+        matches!(decision.reason, Reason::Injected | Reason::AlreadyInjected)
+            .then(|| format!("{}={}", policy.id, policy.revision))
+    });
+    let others = list(&|decision| {
+        (!matches!(decision.reason, Reason::Injected | Reason::AlreadyInjected))
+            .then(|| format!("{}={}", decision.policy.id, decision.reason.as_str()))
+    });
+    [("injected", injected), ("not-injected", others)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}

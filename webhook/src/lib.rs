@@ -1,0 +1,15 @@
+//! The admission webhook: HTTPS in, `AdmissionResponse` out.
+//!
+//! Every decision is made by `inject` on a [`Snapshot`](cache::Snapshot) of compiled policies that
+//! watches keep up to date; a request makes no API call. [`router`](router::router) can be driven
+//! without a socket, [`server`] puts it behind TLS.
+
+pub mod admission;
+pub mod answer;
+pub mod cache;
+pub mod metrics;
+pub mod review;
+pub mod router;
+pub mod server;
+mod validate;
+pub mod watch;
