@@ -63,9 +63,8 @@ impl Metrics {
     /// Registers everything.
     pub fn register(registry: &mut Registry) -> Self {
         let reviews = Family::<ResultLabels, Counter>::default();
-        let durations = Family::<EndpointLabels, Histogram>::new_with_constructor(|| {
-            Histogram::new(BUCKETS.into_iter())
-        });
+        let durations =
+            Family::<EndpointLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let endpoint = |endpoint| {
             let counter =
                 |result| reviews.get_or_create(&ResultLabels { endpoint, result }).clone();

@@ -244,3 +244,27 @@ fn closing_while_draining(state: &AppState, mut response: Response<Body>) -> Res
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime::metrics;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_answer_and_is_counted() {
+        let metrics = Metrics::register(&mut metrics::registry());
+        let exclusions = Exclusions::new("own", &[]);
+        let state = AppState::new(Arc::default(), exclusions, metrics.clone());
+        let review = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",
+            "request":{"uid":"1","kind":{"kind":"Pod"},"namespace":"shop","operation":"CREATE","object":{}}}"#;
+        let reviewed = caught(&state, review, |_, _, _| panic!("on purpose")).unwrap();
+        let Reviewed::Answered { body, result } = reviewed else { panic!("there is an answer") };
+        assert_eq!(result, ReviewResult::Failed);
+        assert!(
+            body.contains(r#""allowed":true"#) && body.contains("the webhook failed inside"),
+            "{body}"
+        );
+        assert_eq!(metrics.panics.get(), 1);
+    }
+}
