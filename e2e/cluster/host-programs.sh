@@ -18,7 +18,7 @@ install_host_programs() {
     fi
     [ -n "$wanted" ] || return 0
     # shellcheck disable=SC2086  # each package is a word
-    with_fresh_package_lists apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $wanted
+    with_fresh_package_lists apt-get install -y -qq --no-install-recommends --no-upgrade -o DPkg::Lock::Timeout=300 $wanted
     progress "installed Debian packages:$wanted"
 }
 

@@ -45,11 +45,12 @@ delete_cluster() {
 }
 
 kind_configuration() {
-    local image=$1 role
+    local image=$1 role=control-plane node
     printf 'kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n'
-    for role in control-plane $(yes worker | head -n "$CLUSTER_WORKERS"); do
+    for ((node = 0; node <= CLUSTER_WORKERS; node++)); do
         printf -- '- role: %s\n' "$role"
         [ -z "$image" ] || printf '  image: "%s"\n' "$image"
+        role=worker
     done
     # A kubelet of today refuses cgroup v1 unless told otherwise.
     if [ "$(docker info --format '{{.CgroupVersion}}')" = 1 ]; then
@@ -90,7 +91,7 @@ load_image() {
 }
 
 import_image() {
-    run_logged load docker exec --interactive "$1" ctr --namespace k8s.io images import --digests --snapshotter overlayfs -
+    run_logged load docker exec --interactive "$1" ctr --namespace k8s.io images import --snapshotter overlayfs -
 }
 
 # By content, not by name: a rebuilt image keeps its name.

@@ -19,7 +19,7 @@ JSON
 while :; do
   kubectl get nodes -o jsonpath="$LIST" > /tmp/nodes || { sleep 2; continue; }
   while read -r name range address _; do
-    [ -n "$range" ] && [ -n "$address" ] || continue
+    if [ -z "$range" ] || [ -z "$address" ]; then continue; fi
     if [ "$name" = "$NODE" ]; then
       grep -qsF "\"$range\"" "$CONFIGURATION" || write_configuration "$range"
     elif ! ip route show "$range" | grep -q "via $address"; then

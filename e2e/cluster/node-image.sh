@@ -17,16 +17,17 @@ have_node_image() { docker image inspect "$(node_image)" >/dev/null 2>&1; }
 
 # Needs no engine and no Go program, so that it can go on while those are being built.
 build_node_tree() {
-    local tree=$BUILD/node-tree sources=$BUILD/apt-sources
+    local tree=$BUILD/node-tree sources=() file
     remove_tree "$tree"
-    mkdir -p "$BUILD"
     # The machine's own package sources, wherever they point, as far as they are Debian's.
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/debian*.{sources,list} > "$sources" 2>/dev/null || true
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian*; do
+        [ ! -s "$file" ] || sources+=("$file")
+    done
     local packages=systemd,systemd-sysv,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2
     packages+=,runc,containernetworking-plugins,e2fsprogs,bash,ca-certificates,curl,jq,procps
     run_logged node-tree mmdebstrap --mode=root --variant=apt --include="$packages" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' "$NODE_DEBIAN_RELEASE" "$tree" "$sources"
+        --dpkgopt='path-exclude=/usr/share/locale/*' "$NODE_DEBIAN_RELEASE" "$tree" "${sources[@]}"
     progress "built the node's Debian tree"
 }
 
@@ -43,7 +44,7 @@ build_node_image() {
     docker rmi "$(node_image)-tree" >/dev/null
     remove_older_node_images
     remove_tree "$BUILD/node-tree"
-    rm -rf "$BUILD/component" "$BUILD/component-images" "$BUILD/component-images.tar" "$BUILD/apt-sources"
+    rm -rf "$BUILD/component" "$BUILD/component-images" "$BUILD/component-images.tar"
     progress "built node image $(node_image)"
 }
 
@@ -90,10 +91,10 @@ import_kube_proxy() {
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$target/$name"; done
     cp "$KUBERNETES_FOLDER/kube-proxy" "$target/usr/local/bin/"
     (
-        cd "$tree"
+        cd "$tree" || exit
         programs="usr/sbin/xtables-nft-multi usr/sbin/nft usr/sbin/conntrack usr/bin/kmod $(echo usr/lib/*-linux-gnu/xtables/*.so)"
         for name in $programs; do echo "$name"; done
-        # shellcheck disable=SC2086
+        # shellcheck disable=SC2046,SC2086
         chroot . ldd $(printf '/%s ' $programs) 2>/dev/null | grep -o '/[^ ]*\.so[^ ]*' | sed 's/:$//; s#^/lib#usr/lib#; s#^/##'
     ) | sort -u > "$BUILD/kube-proxy-files"
     tar -C "$tree" -ch -T "$BUILD/kube-proxy-files" | tar -C "$target" -x
@@ -213,6 +214,6 @@ remove_older_node_images() {
 
 # A build that was killed may have left something mounted in its tree.
 remove_tree() {
-    unmount_below "$1"
+    unmount_in "$1"
     rm -rf --one-file-system "$1"
 }

@@ -8,6 +8,12 @@ fail() {
     exit 1
 }
 
+# No script ends without a word: what `set -e` stops at is named.
+set -o errtrace
+trap 'report_stop "$LINENO" "$BASH_COMMAND"' ERR
+
+report_stop() { printf 'error: %s, line %s: %s\n' "${BASH_SOURCE[1]##*/}" "$1" "$(head -n 1 <<< "$2")" >&2; }
+
 # run_logged LOG COMMAND...
 run_logged() {
     local log=$LOGS/$1.log; shift

@@ -91,7 +91,7 @@ enter_new_module() {
     local module=$BUILD/$LOG
     rm -rf "$module"
     mkdir -p "$module"
-    cd "$module"
+    cd "$module" || exit
     run_logged "$LOG" go mod init build.local/program
 }
 

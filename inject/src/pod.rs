@@ -213,7 +213,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 #[serde(remote = "Self")]
 pub(crate) struct Spec<'a> {
     #[serde(borrow, default)]
-    pub(crate) volumes: Option<Vec<&'a RawValue>>,
+    pub(crate) volumes: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(crate) init_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow, default)]

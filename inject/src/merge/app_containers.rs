@@ -24,7 +24,7 @@ pub(super) struct AppContainer<'p, 's> {
     list: ContainerList,
     index: usize,
     container: &'p Container<'p>,
-    env_names: OnceCell<Vec<Text<'p>>>,
+    env_names: OnceCell<Vec<Named<'p>>>,
     mounts: OnceCell<Vec<PodMount<'p>>>,
     taken: AppContainerAdditions<'s>,
 }
@@ -53,19 +53,14 @@ impl AppContainerAdditions<'_> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[serde(remote = "Self")]
-struct MountHead<'p> {
+struct PodMount<'p> {
     #[serde(borrow, default)]
     name: Text<'p>,
     #[serde(borrow, default)]
     mount_path: Text<'p>,
 }
 
-read_from_object!(MountHead);
-
-struct PodMount<'p> {
-    head: MountHead<'p>,
-    raw: &'p RawValue,
-}
+read_from_object!(PodMount);
 
 /// The app's containers: all whose name no selected policy gives a sidecar.
 pub(super) fn read<'p, 's>(
@@ -174,29 +169,31 @@ impl<'p, 's> AppContainer<'p, 's> {
         addition: &mut AppContainerAdditions<'s>,
     ) -> Result<(), Conflict> {
         let wanted = trimmed(&mount.path);
-        let of_pod = self.pod_mounts()?.iter().find_map(|found| {
-            (trimmed(found.head.mount_path.as_str()) == wanted)
-                .then(|| (found.head.name.as_str(), found.raw.get()))
-        });
+        let mounts = self.pod_mounts()?;
+        let of_pod = mounts.iter().position(|found| trimmed(found.mount_path.as_str()) == wanted);
+        if let Some(position) = of_pod {
+            let raw = Canonical::read_raw(self.container.volume_mounts);
+            return if raw.element(position) == Canonical::read(&mount.json) {
+                Ok(())
+            } else {
+                Err(self.path_taken(mount, mounts[position].name.as_str()))
+            };
+        }
         let planned = addition.mounts.iter().chain(&self.taken.mounts);
-        let found = of_pod.or_else(|| {
-            planned
-                .into_iter()
-                .find(|found| trimmed(&found.path) == wanted)
-                .map(|found| (found.volume.as_str(), found.json.as_str()))
-        });
-        match found {
+        match planned.into_iter().find(|found| trimmed(&found.path) == wanted) {
             None => addition.mounts.push(mount),
-            Some((_, json)) if Canonical::read(json) == Canonical::read(&mount.json) => {}
-            Some((volume, _)) => {
-                return Err(Conflict::MountPathTaken {
-                    container: self.name().to_owned(),
-                    path: mount.path.clone(),
-                    volume: volume.to_owned(),
-                });
-            }
+            Some(found) if Canonical::read(&found.json) == Canonical::read(&mount.json) => {}
+            Some(found) => return Err(self.path_taken(mount, &found.volume)),
         }
         Ok(())
+    }
+
+    fn path_taken(&self, mount: &Mount, volume: &str) -> Conflict {
+        Conflict::MountPathTaken {
+            container: self.name().to_owned(),
+            path: mount.path.clone(),
+            volume: volume.to_owned(),
+        }
     }
 
     fn attempt_variable(
@@ -207,7 +204,7 @@ impl<'p, 's> AppContainer<'p, 's> {
     ) -> Result<(), Conflict> {
         let name = variable.name.as_str();
         let planned = addition.env.iter().chain(&self.taken.env).find(|other| other.name == name);
-        let of_pod = self.env_names()?.iter().any(|found| found.as_str() == name);
+        let of_pod = self.env_names()?.iter().any(|found| found.name.as_str() == name);
         match planned {
             Some(planned) if planned.json == variable.json => {}
             None if !of_pod => addition.env.push(variable),
@@ -251,22 +248,12 @@ impl<'p, 's> AppContainer<'p, 's> {
         }
     }
 
-    fn env_names(&self) -> Result<&[Text<'p>], Conflict> {
-        read_once(
-            &self.env_names,
-            self.container.env,
-            self.name(),
-            "env",
-            |variable: Named<'p>, _| variable.name,
-        )
+    fn env_names(&self) -> Result<&[Named<'p>], Conflict> {
+        read_once(&self.env_names, self.container.env, self.name(), "env")
     }
 
     fn pod_mounts(&self) -> Result<&[PodMount<'p>], Conflict> {
-        let raw = self.container.volume_mounts;
-        read_once(&self.mounts, raw, self.name(), "volumeMounts", |head, raw| PodMount {
-            head,
-            raw,
-        })
+        read_once(&self.mounts, self.container.volume_mounts, self.name(), "volumeMounts")
     }
 
     pub(super) fn take(&mut self, additions: AppContainerAdditions<'s>) {
@@ -298,22 +285,17 @@ impl<'p, 's> AppContainer<'p, 's> {
 }
 
 /// Reads the elements of a raw list, the first time it is asked for.
-fn read_once<'c, 'p, H: Deserialize<'p>, T>(
+fn read_once<'c, 'p, T: Deserialize<'p>>(
     cell: &'c OnceCell<Vec<T>>,
     raw: Option<&'p RawValue>,
     container: &str,
     field: &str,
-    element: impl Fn(H, &'p RawValue) -> T,
 ) -> Result<&'c [T], Conflict> {
     if let Some(found) = cell.get() {
         return Ok(found);
     }
-    let read = || -> Result<Vec<T>, serde_json::Error> {
-        let Some(raw) = raw else { return Ok(Vec::new()) };
-        let elements: Vec<&'p RawValue> = serde_json::from_str(raw.get())?;
-        elements.into_iter().map(|raw| Ok(element(serde_json::from_str(raw.get())?, raw))).collect()
-    };
-    let elements = read()
+    let elements = raw.map_or_else(|| Ok(Vec::new()), |raw| serde_json::from_str(raw.get()));
+    let elements = elements
         .map_err(|error| malformed(&format!("{field} of container {container:?}"), &error))?;
     Ok(cell.get_or_init(|| elements))
 }

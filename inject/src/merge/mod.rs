@@ -9,17 +9,16 @@ mod volumes;
 use crate::{
     Conflict, Policy,
     journal::{Journal, ListEdits},
-    pod::Spec,
+    pod::{Named, Spec},
     policy::{Sidecar, Volume},
 };
 
 use app_containers::{AppContainer, AppContainerAdditions};
-pub(crate) use volumes::PodVolume;
 
 /// A pod spec and what was taken over into it so far.
 pub(crate) struct Merge<'p, 's> {
     spec: &'p Spec<'p>,
-    pod_volumes: Vec<PodVolume<'p>>,
+    pod_volumes: Vec<Named<'p>>,
     app_containers: Vec<AppContainer<'p, 's>>,
     volumes: Vec<&'s Volume>,
     sidecars: Vec<&'s Sidecar>,
@@ -57,7 +56,7 @@ impl<'p, 's> Merge<'p, 's> {
     /// What the policy would add, or the first thing that is in its way.
     pub(crate) fn attempt(&self, policy: &'s Policy) -> Result<Additions<'s>, Conflict> {
         let mut kept = Vec::new();
-        let volumes = volumes::attempt(policy, &self.pod_volumes, &self.volumes)?;
+        let volumes = volumes::attempt(policy, self.spec, &self.pod_volumes, &self.volumes)?;
         let app_containers = self.attempt_app_containers(policy, &mut kept)?;
         let sidecars = self.attempt_sidecars(policy, &mut kept)?;
         let all_there = sidecars.iter().all(|sidecar| self.is_placed(sidecar));
