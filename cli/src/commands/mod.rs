@@ -1,0 +1,53 @@
+//! The commands, one file each.
+
+mod completion;
+mod inject;
+mod version;
+
+use std::io::{self, Read, Write};
+
+use crate::{
+    arguments::{Arguments, Command},
+    injection, manifests, policies,
+};
+
+/// How a command ended that could run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing to object to.
+    Clean,
+    /// There is something that people should look at.
+    Findings,
+}
+
+/// Why a command could not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Manifests(#[from] manifests::Error),
+    #[error(transparent)]
+    Policies(#[from] policies::Error),
+    #[error(transparent)]
+    Injection(#[from] injection::Error),
+    #[error("standard input (-) can be read once only; name a file in all places but one")]
+    StandardInputTwice,
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// What commands read from and write to.
+pub(crate) struct Streams<'a> {
+    pub(crate) input: &'a mut dyn Read,
+    pub(crate) output: &'a mut dyn Write,
+    /// For people: what is no part of the answer itself.
+    pub(crate) messages: &'a mut dyn Write,
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
+    match arguments.command {
+        Command::Inject(arguments) => inject::run(&arguments, streams),
+        Command::Version => version::run(streams),
+        Command::Completion(arguments) => completion::run(&arguments, streams),
+    }
+}

@@ -1,0 +1,80 @@
+//! What an admission request brings beside the object: policies, namespaces, exclusions. Offline
+//! it comes from files.
+
+use std::collections::BTreeMap;
+
+use inject::{Exclusions, Namespace, PolicySet};
+
+use crate::{
+    document::Node,
+    manifests::Document,
+    objects::{self, Identity},
+};
+
+/// The namespace that the product is installed in, by convention: no policy reaches it.
+const OWN_NAMESPACE: &str = "sidecar-policy-system";
+
+/// The facts that decisions rest on.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) policies: PolicySet,
+    pub(crate) exclusions: Exclusions,
+    /// Namespace of objects that name none.
+    pub(crate) default_namespace: String,
+    /// The namespaces that the manifests describe, by name.
+    described: BTreeMap<String, Namespace>,
+}
+
+impl Facts {
+    /// Facts from policies and from the `Namespace` objects among the manifests.
+    pub(crate) fn new(
+        policies: PolicySet,
+        default_namespace: &str,
+        documents: &[Document],
+    ) -> Self {
+        let mut described = BTreeMap::new();
+        for root in documents.iter().filter_map(|document| document.root.as_ref()) {
+            objects::visit(root, &mut |object| {
+                if let Some(namespace) = described_namespace(object) {
+                    described.insert(namespace.name.clone(), namespace);
+                }
+            });
+        }
+        Self {
+            policies,
+            exclusions: Exclusions::new(OWN_NAMESPACE, &[]),
+            default_namespace: default_namespace.to_owned(),
+            described,
+        }
+    }
+
+    /// What is known of a namespace; of one that no manifest describes, its name.
+    pub(crate) fn namespace(&self, name: &str) -> Namespace {
+        let mut namespace = self
+            .described
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Namespace { name: name.to_owned(), ..Namespace::default() });
+        // The API server sets it on every namespace.
+        namespace.labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+        namespace
+    }
+}
+
+fn described_namespace(object: &Node) -> Option<Namespace> {
+    let identity = Identity::of(object)?;
+    if !identity.group.is_empty() || identity.kind != "Namespace" {
+        return None;
+    }
+    let texts = |key| {
+        let entries = object.descend(&["metadata", key]).map(Node::entries).unwrap_or_default();
+        let texts =
+            entries.iter().filter_map(|(key, node)| Some((key.clone(), node.text()?.to_owned())));
+        texts.collect()
+    };
+    Some(Namespace {
+        name: identity.name,
+        labels: texts("labels"),
+        annotations: texts("annotations"),
+    })
+}
