@@ -304,11 +304,19 @@ pub enum Lost {
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The API server refused or could not be reached.
-    #[error(transparent)]
+    #[error("{}", in_short(.0))]
     Api(#[from] kube::Error),
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} seconds", REQUEST_TIMEOUT.as_secs())]
     Timeout(#[from] tokio::time::error::Elapsed),
+}
+
+/// What the API server says, without the structure that it comes in.
+fn in_short(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// The lease, held by `identity` as of now.

@@ -47,13 +47,13 @@ impl ServingCertificate {
         Ok(())
     }
 
-    /// Settings of a TLS server that serves it, with HTTP/2 and HTTP/1.1.
+    /// Settings of a TLS server that serves it, with HTTP/1.1.
     pub fn server_config(&self) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(self.clone()));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 }

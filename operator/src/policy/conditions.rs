@@ -1,0 +1,159 @@
+//! The conditions of a policy. Pure: what is known of it in, conditions out.
+
+use inject::PolicyId;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{serving::Coverage, shorten::shortened};
+
+/// Longest message that the API server takes, in bytes.
+const MESSAGE_LENGTH: usize = 32_768;
+
+/// What is known of a policy.
+pub(super) struct Facts<'f> {
+    /// Which policy.
+    pub(super) id: &'f PolicyId,
+    /// Its generation.
+    pub(super) generation: i64,
+    /// Whether it can be carried out.
+    pub(super) acceptance: &'f Acceptance,
+    /// Which webhook replicas serve this generation.
+    pub(super) coverage: Coverage,
+    /// Whether the webhook configurations stand for it.
+    pub(super) configuration: Configuration,
+}
+
+/// Whether a policy can be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Acceptance {
+    /// It can.
+    Accepted,
+    /// It does not compile; every problem, for people.
+    Invalid(String),
+    /// Its namespace is excluded from injection.
+    NamespaceExcluded,
+}
+
+/// Whether the webhook configurations stand for a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Configuration {
+    /// They do.
+    Applied {
+        /// Its `Fail` entry covers more pods than it selects.
+        merged: bool,
+    },
+    /// They do not, or not yet; why, for people.
+    Pending(String),
+}
+
+/// The conditions of a policy. A transition time changes only with the status.
+pub(super) fn conditions(
+    facts: &Facts<'_>,
+    previous: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let found =
+        [("Accepted", accepted(facts)), ("Progressing", progressing()), ("Ready", ready(facts))];
+    found
+        .into_iter()
+        .map(|(kind, finding)| {
+            let status = if finding.holds { "True" } else { "False" };
+            let unchanged = previous
+                .iter()
+                .find(|before| before.type_ == kind && before.status == status)
+                .map(|before| before.last_transition_time.clone());
+            Condition {
+                type_: kind.to_owned(),
+                status: status.to_owned(),
+                reason: finding.reason.to_owned(),
+                message: bounded(finding.message),
+                observed_generation: Some(facts.generation),
+                last_transition_time: unchanged.unwrap_or(Time(now)),
+            }
+        })
+        .collect()
+}
+
+struct Finding {
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+fn finding(holds: bool, reason: &'static str, message: impl Into<String>) -> Finding {
+    Finding { holds, reason, message: message.into() }
+}
+
+fn accepted(facts: &Facts<'_>) -> Finding {
+    match facts.acceptance {
+        Acceptance::Accepted => finding(true, "Valid", "the policy compiles"),
+        Acceptance::Invalid(problems) => finding(false, "Invalid", problems.clone()),
+        Acceptance::NamespaceExcluded => finding(
+            false,
+            "NamespaceExcluded",
+            format!(
+                "namespace {} is excluded from injection; move the policy, or change excludedNamespaces of the chart",
+                facts.id.namespace.as_deref().unwrap_or_default()
+            ),
+        ),
+    }
+}
+
+fn progressing() -> Finding {
+    finding(
+        true,
+        "OnRecreate",
+        "new pods get the current revision; running pods change when they are next created",
+    )
+}
+
+/// `Ready` is a promise: the next matching pod gets this generation.
+fn ready(facts: &Facts<'_>) -> Finding {
+    if *facts.acceptance != Acceptance::Accepted {
+        return finding(false, "NotAccepted", "see the condition Accepted");
+    }
+    let merged = match &facts.configuration {
+        Configuration::Pending(why) => {
+            return finding(false, "WebhookNotConfigured", why.clone());
+        }
+        Configuration::Applied { merged } => *merged,
+    };
+    let Coverage { serving, endpoints, problem } = &facts.coverage;
+    if *endpoints == 0 {
+        return finding(
+            false,
+            "WebhookNotServing",
+            "no webhook replica is ready; look at the pods of the webhook's Deployment",
+        );
+    }
+    if serving < endpoints {
+        let problem = problem.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        return finding(
+            false,
+            "WebhookNotServing",
+            format!("{serving} of {endpoints} webhook replicas serve this generation{problem}"),
+        );
+    }
+    let note = if merged {
+        "; there are so many policies with failurePolicy Fail that its entry in the webhook configuration was merged with others and covers every pod of the namespaces concerned"
+    } else {
+        ""
+    };
+    finding(
+        true,
+        "Serving",
+        format!("{serving} of {endpoints} webhook replicas serve this generation{note}"),
+    )
+}
+
+fn bounded(mut message: String) -> String {
+    if message.len() > MESSAGE_LENGTH {
+        message.truncate(shortened(&message, MESSAGE_LENGTH - 3).len());
+        message.push_str("...");
+    }
+    message
+}
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod tests;

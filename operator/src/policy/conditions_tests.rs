@@ -1,0 +1,109 @@
+//! Conditions by what is known of a policy.
+
+use rstest::rstest;
+
+use super::*;
+
+fn coverage(serving: usize, endpoints: usize, problem: Option<&str>) -> Coverage {
+    Coverage { serving, endpoints, problem: problem.map(ToOwned::to_owned) }
+}
+
+fn applied() -> Configuration {
+    Configuration::Applied { merged: false }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn evaluate(
+    acceptance: &Acceptance,
+    coverage: Coverage,
+    configuration: Configuration,
+    previous: &[Condition],
+    now: i64,
+) -> Vec<Condition> {
+    let id = PolicyId::namespaced("shop", "log");
+    let facts = Facts { id: &id, generation: 7, acceptance, coverage, configuration };
+    conditions(&facts, previous, at(now))
+}
+
+fn find<'c>(conditions: &'c [Condition], kind: &str) -> &'c Condition {
+    conditions.iter().find(|condition| condition.type_ == kind).unwrap()
+}
+
+#[rstest]
+#[case::all_serve(coverage(2, 2, None), applied(), "True", "Serving", "2 of 2")]
+#[case::one_of_two(coverage(1, 2, None), applied(), "False", "WebhookNotServing", "1 of 2")]
+#[case::one_does_not_answer(
+    coverage(1, 2, Some("10.0.0.3:8443: no connection")),
+    applied(),
+    "False",
+    "WebhookNotServing",
+    "10.0.0.3:8443: no connection"
+)]
+#[case::none_is_there(
+    coverage(0, 0, None),
+    applied(),
+    "False",
+    "WebhookNotServing",
+    "no webhook replica is ready"
+)]
+#[case::not_configured(
+    coverage(2, 2, None), Configuration::Pending("it is missing".to_owned()),
+    "False", "WebhookNotConfigured", "it is missing"
+)]
+#[case::merged(
+    coverage(2, 2, None), Configuration::Applied { merged: true },
+    "True", "Serving", "merged with others"
+)]
+fn readiness_is_a_promise(
+    #[case] coverage: Coverage,
+    #[case] configuration: Configuration,
+    #[case] status: &str,
+    #[case] reason: &str,
+    #[case] message: &str,
+) {
+    let found = evaluate(&Acceptance::Accepted, coverage, configuration, &[], 0);
+    let ready = find(&found, "Ready");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), (status, reason));
+    assert!(ready.message.contains(message), "{}", ready.message);
+    assert_eq!(find(&found, "Accepted").status, "True");
+}
+
+#[rstest]
+#[case(Acceptance::Invalid("spec.sidecars[0].image: is required".to_owned()), "Invalid", "spec.sidecars[0].image")]
+#[case(Acceptance::NamespaceExcluded, "NamespaceExcluded", "namespace shop is excluded")]
+fn what_is_not_accepted_is_not_ready(
+    #[case] acceptance: Acceptance,
+    #[case] reason: &str,
+    #[case] message: &str,
+) {
+    let found = evaluate(&acceptance, coverage(2, 2, None), applied(), &[], 0);
+    let accepted = find(&found, "Accepted");
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", reason));
+    assert!(accepted.message.contains(message), "{}", accepted.message);
+    let ready = find(&found, "Ready");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "NotAccepted"));
+}
+
+#[test]
+fn a_transition_time_changes_with_the_status_only() {
+    let accepted = Acceptance::Accepted;
+    let first = evaluate(&accepted, coverage(0, 2, None), applied(), &[], 100);
+    let second = evaluate(&accepted, coverage(1, 2, None), applied(), &first, 200);
+    assert_ne!(find(&first, "Ready").message, find(&second, "Ready").message);
+    assert_eq!(find(&second, "Ready").last_transition_time, Time(at(100)));
+    let third = evaluate(&accepted, coverage(2, 2, None), applied(), &second, 300);
+    assert_eq!(find(&third, "Ready").last_transition_time, Time(at(300)));
+    assert_eq!(find(&third, "Accepted").last_transition_time, Time(at(100)));
+    assert!(third.iter().all(|condition| condition.observed_generation == Some(7)));
+}
+
+#[test]
+fn long_messages_are_cut_at_a_character() {
+    let problems = Acceptance::Invalid("ü".repeat(40_000));
+    let found = evaluate(&problems, Coverage::default(), applied(), &[], 0);
+    let message = &find(&found, "Accepted").message;
+    assert!(message.len() <= MESSAGE_LENGTH && message.ends_with("ü..."));
+}

@@ -1,0 +1,401 @@
+//! Counting without a cluster: events in, counts out, and the sums that always hold.
+
+use crds::{Activation, OptOut, PolicySpec, Sidecar};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const SHOP: &str = "shop";
+
+fn spec() -> PolicySpec {
+    let image = ("image".to_owned(), json!("example.org/shipper:1"));
+    PolicySpec {
+        pod_selector: Some(LabelSelector {
+            match_labels: Some([("app".to_owned(), "api".to_owned())].into()),
+            match_expressions: None,
+        }),
+        sidecars: vec![Sidecar {
+            name: "shipper".to_owned(),
+            container: [image].into_iter().collect(),
+            ..Sidecar::default()
+        }],
+        ..PolicySpec::default()
+    }
+}
+
+fn policy(id: &PolicyId, spec: &PolicySpec) -> Arc<Policy> {
+    Arc::new(inject::compile(id.clone(), "uid", 1, spec).unwrap())
+}
+
+fn log() -> PolicyId {
+    PolicyId::namespaced(SHOP, "log")
+}
+
+fn revision() -> String {
+    policy(&log(), &spec()).revision.clone()
+}
+
+fn namespace(name: &str) -> Namespace {
+    let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+    Namespace { name: name.to_owned(), labels: [label].into(), annotations: BTreeMap::new() }
+}
+
+/// A counting index with the namespace `shop` and the policy `shop/log`.
+fn index() -> Index {
+    let mut index = Index::new(Exclusions::new("system", &[]));
+    index.set_namespace(namespace(SHOP));
+    index.set_policy(policy(&log(), &spec()));
+    index.start_counting();
+    index
+}
+
+/// A running pod of `app: api`, with `changes` merged over it.
+fn pod(name: &str, changes: &Value) -> WatchedPod {
+    let mut pod = json!({
+        "metadata": { "name": name, "namespace": SHOP, "labels": { "app": "api" } },
+        "spec": { "containers": [{ "name": "api" }], "someFieldOfTheFuture": [1] },
+        "status": { "phase": "Running" },
+    });
+    merge(&mut pod, changes);
+    serde_json::from_value(pod).unwrap()
+}
+
+fn merge(into: &mut Value, changes: &Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, changes) => *into = changes.clone(),
+    }
+}
+
+fn injected(revision: &str, ready: bool) -> Value {
+    json!({
+        "metadata": { "annotations": {
+            "sidecarpolicy.dev/injected": json!({ "shop/log": revision }).to_string(),
+        }},
+        "status": { "initContainerStatuses": [{ "name": "shipper", "ready": ready }] },
+    })
+}
+
+fn skipped(reason: &str) -> Value {
+    json!({ "metadata": { "annotations": {
+        "sidecarpolicy.dev/skipped": json!({ "shop/log": reason }).to_string(),
+    }}})
+}
+
+fn opted_out() -> Value {
+    json!({ "metadata": { "annotations": { "sidecarpolicy.dev/skip": "log" } } })
+}
+
+fn counts(index: &Index) -> PodCounts {
+    index.counts(&log()).0
+}
+
+#[test]
+fn pods_are_counted_by_state() {
+    let mut index = index();
+    index.set_pod(pod("ready", &injected(&revision(), true)));
+    index.set_pod(pod("starting", &injected(&revision(), false)));
+    index.set_pod(pod("old", &injected("0123", true)));
+    index.set_pod(pod("bare", &json!({})));
+    index.set_pod(pod("clash", &skipped("a container of that name exists")));
+    index.set_pod(pod("out", &opted_out()));
+    index.set_pod(pod("other", &json!({ "metadata": { "labels": { "app": "web" } } })));
+    let expected = PodCounts {
+        matched: 5,
+        injected: 3,
+        current: 2,
+        outdated: 1,
+        missing: 1,
+        ready: 2,
+        opted_out: 1,
+        skipped: 1,
+        surplus: 0,
+    };
+    assert_eq!(counts(&index), expected);
+    let reasons = index.counts(&log()).1;
+    assert_eq!(reasons.len(), 1);
+    assert_eq!(reasons[0].reason, "a container of that name exists");
+    assert_eq!(reasons[0].example.as_deref(), Some("shop/clash"));
+}
+
+#[test]
+fn pods_that_do_not_count() {
+    let mirror = json!({ "metadata": {
+        "annotations": { "kubernetes.io/config.mirror": "x" },
+        "ownerReferences": [{ "apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u" }],
+    }});
+    let uncounted = [
+        ("ending", json!({ "metadata": { "deletionTimestamp": "2026-11-21T00:00:00Z" } })),
+        ("succeeded", json!({ "status": { "phase": "Succeeded" } })),
+        ("failed", json!({ "status": { "phase": "Failed" } })),
+        ("mirror", mirror),
+        ("excluded", json!({ "metadata": { "namespace": "kube-system" } })),
+        ("elsewhere", json!({ "metadata": { "namespace": "other" } })),
+    ];
+    let mut index = index();
+    index.set_namespace(namespace("other"));
+    for (name, changes) in uncounted {
+        index.set_pod(pod(name, &changes));
+        assert_eq!(counts(&index), PodCounts::default(), "{name}");
+    }
+}
+
+#[test]
+fn the_mirror_annotation_alone_exempts_nobody() {
+    let mut index = index();
+    let annotated =
+        json!({ "metadata": { "annotations": { "kubernetes.io/config.mirror": "x" } } });
+    index.set_pod(pod("liar", &annotated));
+    assert_eq!(counts(&index).missing, 1);
+}
+
+#[test]
+fn a_pod_that_ends_is_taken_out() {
+    let mut index = index();
+    index.set_pod(pod("a", &injected(&revision(), true)));
+    index.set_pod(pod("b", &skipped("why")));
+    index.set_pod(pod("a", &json!({ "status": { "phase": "Succeeded" } })));
+    index.remove_pod(SHOP, "b");
+    assert_eq!(index.counts(&log()), Default::default());
+}
+
+#[test]
+fn readiness_follows_the_injected_containers_only() {
+    let with_statuses = |init: Value, main: Value| {
+        let mut changes = injected(&revision(), false);
+        merge(
+            &mut changes,
+            &json!({ "status": {
+                "initContainerStatuses": init, "containerStatuses": main,
+            }}),
+        );
+        changes
+    };
+    let not_started = |revision: &str| {
+        let mut changes = injected(revision, false);
+        merge(&mut changes, &json!({ "status": { "initContainerStatuses": null } }));
+        changes
+    };
+    let app_down = json!([{ "name": "api", "ready": false }]);
+    let finished = json!([{ "name": "shipper", "ready": false, "state": { "terminated": { "exitCode": 0 } } }]);
+    let crashed = json!([{ "name": "shipper", "ready": false, "state": { "terminated": { "exitCode": 1 } } }]);
+    let ready = json!([{ "name": "shipper", "ready": true }]);
+    let cases = [
+        ("ready, the app is not", with_statuses(ready, app_down.clone()), 1),
+        ("an init container that did its work", with_statuses(finished, app_down.clone()), 1),
+        ("crashed", with_statuses(crashed, app_down.clone()), 0),
+        ("no status yet", with_statuses(json!(null), app_down), 0),
+        ("not started", with_statuses(json!(null), json!(null)), 0),
+        ("not started, of another revision", not_started("0123"), 0),
+    ];
+    for (name, changes, expected) in cases {
+        let mut index = index();
+        index.set_pod(pod("a", &changes));
+        assert_eq!(counts(&index).ready, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_policy_that_selects_otherwise_leaves_surplus_behind() {
+    let mut index = index();
+    index.set_pod(pod("a", &injected(&revision(), true)));
+    index.take_changed();
+    let narrowed = PolicySpec {
+        pod_selector: Some(LabelSelector {
+            match_labels: Some([("app".to_owned(), "none".to_owned())].into()),
+            match_expressions: None,
+        }),
+        ..spec()
+    };
+    index.set_policy(policy(&log(), &narrowed));
+    assert_eq!(counts(&index), PodCounts { surplus: 1, ..PodCounts::default() });
+    assert_eq!(index.take_changed(), [log()].into());
+}
+
+#[test]
+fn a_policy_that_comes_later_counts_what_is_there() {
+    let mut index = index();
+    index.set_pod(pod("a", &json!({})));
+    let mesh = PolicyId::cluster("mesh");
+    index.set_policy(policy(&mesh, &spec()));
+    assert_eq!(index.counts(&mesh).0.missing, 1);
+    index.remove_policy(&mesh);
+    assert_eq!(index.counts(&mesh), Default::default());
+    index.set_policy(policy(&mesh, &spec()));
+    assert_eq!(index.counts(&mesh).0.missing, 1);
+}
+
+#[test]
+fn on_request_counts_who_asked() {
+    let mut index = index();
+    index.set_policy(policy(&log(), &PolicySpec { activation: Activation::OnRequest, ..spec() }));
+    index.set_pod(pod("silent", &json!({})));
+    let asks = json!({ "metadata": { "annotations": { "sidecarpolicy.dev/inject": "log" } } });
+    index.set_pod(pod("asks", &asks));
+    assert_eq!(counts(&index).matched, 1);
+}
+
+#[test]
+fn an_opt_out_that_is_not_allowed_does_not_count_as_one() {
+    let mut index = index();
+    index.set_policy(policy(&log(), &PolicySpec { opt_out: OptOut::Denied, ..spec() }));
+    index.set_pod(pod("a", &opted_out()));
+    assert_eq!((counts(&index).opted_out, counts(&index).missing), (0, 1));
+}
+
+#[test]
+fn a_change_of_the_namespace_counts_its_pods_again() {
+    let mut index = index();
+    index.set_pod(pod("a", &json!({})));
+    let skips = ("sidecarpolicy.dev/skip".to_owned(), "*".to_owned());
+    index.set_namespace(Namespace { annotations: [skips].into(), ..namespace(SHOP) });
+    assert_eq!((counts(&index).opted_out, counts(&index).missing), (1, 0));
+}
+
+#[test]
+fn nothing_is_counted_before_all_is_listed() {
+    let mut index = Index::new(Exclusions::new("system", &[]));
+    index.set_pod(pod("a", &json!({})));
+    index.set_policy(policy(&log(), &spec()));
+    assert_eq!(counts(&index), PodCounts::default());
+    index.set_namespace(namespace(SHOP));
+    index.start_counting();
+    assert_eq!(counts(&index).missing, 1);
+}
+
+#[test]
+fn a_new_list_forgets_what_is_gone() {
+    let mut index = index();
+    index.set_pod(pod("a", &json!({})));
+    index.set_pod(pod("b", &json!({})));
+    index.retain_pods(&[(SHOP.to_owned(), "b".to_owned())].into());
+    assert_eq!(counts(&index).matched, 1);
+    index.retain_namespaces(&HashSet::new());
+    assert_eq!(counts(&index).matched, 0);
+}
+
+#[test]
+fn pods_of_one_template_share_it() {
+    let mut index = index();
+    for number in 0..50 {
+        index.set_pod(pod(&format!("pod-{number}"), &injected(&revision(), true)));
+    }
+    assert_eq!(index.templates.len(), 1);
+    for number in 0..50 {
+        index.remove_pod(SHOP, &format!("pod-{number}"));
+    }
+    assert!(index.templates.is_empty());
+}
+
+#[test]
+fn annotations_that_are_no_map_of_texts_say_nothing() {
+    let mut index = index();
+    for (number, text) in ["", "{", "[]", "{\"shop/log\": 1}", "null"].into_iter().enumerate() {
+        let annotations = json!({ "metadata": { "annotations": {
+            "sidecarpolicy.dev/injected": text, "sidecarpolicy.dev/skipped": text,
+        }}});
+        index.set_pod(pod(&format!("pod-{number}"), &annotations));
+    }
+    assert_eq!(counts(&index).missing, 5);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pod(u8, u8),
+    RemovePod(u8),
+    Policy(u8),
+    RemovePolicy,
+    Namespace(bool),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..6u8, 0..8u8).prop_map(|(name, look)| Step::Pod(name, look)),
+        2 => (0..6u8).prop_map(Step::RemovePod),
+        2 => (0..3u8).prop_map(Step::Policy),
+        1 => Just(Step::RemovePolicy),
+        1 => any::<bool>().prop_map(Step::Namespace),
+    ];
+    prop::collection::vec(step, 0..40)
+}
+
+fn look(number: u8) -> Value {
+    match number {
+        0 => json!({}),
+        1 => injected(&revision(), true),
+        2 => injected(&revision(), false),
+        3 => injected("0123", true),
+        4 => skipped("one"),
+        5 => skipped("two"),
+        6 => opted_out(),
+        _ => json!({ "status": { "phase": "Succeeded" } }),
+    }
+}
+
+fn variant(number: u8) -> PolicySpec {
+    match number {
+        0 => spec(),
+        1 => PolicySpec { activation: Activation::OnRequest, ..spec() },
+        _ => PolicySpec { opt_out: OptOut::Denied, ..spec() },
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order: the sums hold, and a fresh count gives the same.
+    #[test]
+    fn counting_on_equals_counting_anew(steps in steps()) {
+        let mut index = index();
+        let mut pods: BTreeMap<u8, u8> = BTreeMap::new();
+        let mut current = Some(0);
+        let mut skips_all = false;
+        for step in steps {
+            match step {
+                Step::Pod(name, number) => {
+                    pods.insert(name, number);
+                    index.set_pod(pod(&format!("pod-{name}"), &look(number)));
+                }
+                Step::RemovePod(name) => {
+                    pods.remove(&name);
+                    index.remove_pod(SHOP, &format!("pod-{name}"));
+                }
+                Step::Policy(number) => {
+                    current = Some(number);
+                    index.set_policy(policy(&log(), &variant(number)));
+                }
+                Step::RemovePolicy => {
+                    current = None;
+                    index.remove_policy(&log());
+                }
+                Step::Namespace(skips) => {
+                    skips_all = skips;
+                    index.set_namespace(annotated(skips));
+                }
+            }
+            let counts = counts(&index);
+            prop_assert_eq!(counts.matched, counts.injected + counts.skipped + counts.missing);
+            prop_assert_eq!(counts.injected, counts.current + counts.outdated);
+            prop_assert!(counts.ready <= counts.injected);
+        }
+        let mut fresh = Index::new(Exclusions::new("system", &[]));
+        fresh.set_namespace(annotated(skips_all));
+        for (name, number) in pods {
+            fresh.set_pod(pod(&format!("pod-{name}"), &look(number)));
+        }
+        if let Some(number) = current {
+            fresh.set_policy(policy(&log(), &variant(number)));
+        }
+        fresh.start_counting();
+        prop_assert_eq!(index.counts(&log()), fresh.counts(&log()));
+    }
+}
+
+fn annotated(skips: bool) -> Namespace {
+    let annotation = ("sidecarpolicy.dev/skip".to_owned(), "log".to_owned());
+    Namespace { annotations: skips.then_some(annotation).into_iter().collect(), ..namespace(SHOP) }
+}

@@ -1,0 +1,191 @@
+//! A policy as the operator knows it: what was observed, and the status that it should have. Pure.
+
+use std::sync::Arc;
+
+use crds::{FailurePolicy, Mode, PodCounts, PolicySpec, PolicyStatus, SkippedPods};
+use inject::{Exclusions, Policy, PolicyId};
+use jiff::Timestamp;
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use super::{
+    conditions::{self, Acceptance, Configuration},
+    serving::Coverage,
+};
+use crate::webhook_config::{FailScope, Published};
+
+/// A policy that exists.
+#[derive(Debug)]
+pub(super) struct KnownPolicy {
+    /// `metadata.uid`.
+    pub(super) uid: String,
+    /// `metadata.generation`.
+    pub(super) generation: i64,
+    /// Whether it can be carried out.
+    pub(super) acceptance: Acceptance,
+    /// The compiled policy, if it is accepted.
+    pub(super) compiled: Option<Arc<Policy>>,
+    /// The pods that it blocks while the webhook is away.
+    pub(super) fail_scope: Option<FailScope>,
+    /// The status as it is stored.
+    pub(super) status: PolicyStatus,
+    resource_version: Option<String>,
+    /// The version that our last write made, until the watch shows it: what comes before is older
+    /// than the status that we know.
+    awaited: Option<String>,
+}
+
+impl KnownPolicy {
+    /// Reads a policy as the watch shows it. `before` is what was known of it.
+    pub(super) fn read(
+        id: &PolicyId,
+        object: &DynamicObject,
+        exclusions: &Exclusions,
+        before: Option<Self>,
+    ) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let resource_version = object.resource_version();
+        let before = before.filter(|before| before.uid == uid);
+        let stored = object.data.get("status").cloned().unwrap_or(Value::Null);
+        let (status, awaited) = match &before {
+            Some(before) if before.awaited.is_some() && before.awaited != resource_version => {
+                (before.status.clone(), before.awaited.clone())
+            }
+            _ => (serde_json::from_value(stored).unwrap_or_default(), None),
+        };
+        if let Some(before) = before
+            && before.generation == generation
+        {
+            return Self { status, resource_version, awaited, ..before };
+        }
+        let (acceptance, compiled, fail_scope) = assess(id, &uid, generation, object, exclusions);
+        Self {
+            uid,
+            generation,
+            acceptance,
+            compiled,
+            fail_scope,
+            status,
+            resource_version,
+            awaited,
+        }
+    }
+
+    /// What is written in the policy is the same as long as this is.
+    pub(super) fn version(&self) -> (String, i64) {
+        (self.uid.clone(), self.generation)
+    }
+
+    /// Its status was written and is now stored in this version.
+    pub(super) fn written(&mut self, status: PolicyStatus, resource_version: Option<String>) {
+        self.status = status;
+        if resource_version != self.resource_version {
+            self.awaited = resource_version;
+        }
+    }
+
+    /// A new list begins: events from before it will not come any more.
+    pub(super) fn await_nothing(&mut self) {
+        self.awaited = None;
+    }
+
+    /// Whether the webhook configurations stand for it.
+    pub(super) fn configuration(
+        &self,
+        id: &PolicyId,
+        published: Option<&Published>,
+    ) -> Configuration {
+        let pending = |why: &str| Configuration::Pending(why.to_owned());
+        let Some(published) = published else {
+            return pending("the webhook configurations have not been read yet");
+        };
+        if let Some(problem) = &published.problem {
+            return pending(problem);
+        }
+        let Some(scopes) = &published.fail_scopes else {
+            return pending("the webhook configurations are not filled yet");
+        };
+        if scopes.get(id) != self.fail_scope.as_ref() {
+            return pending("the webhook configuration does not have its entry yet");
+        }
+        Configuration::Applied { merged: published.merged.contains(id) }
+    }
+
+    /// The status that it should have.
+    pub(super) fn wanted_status(
+        &self,
+        id: &PolicyId,
+        (pods, skipped): (PodCounts, Vec<SkippedPods>),
+        coverage: Coverage,
+        configuration: Configuration,
+        now: Timestamp,
+    ) -> PolicyStatus {
+        let facts = conditions::Facts {
+            id,
+            generation: self.generation,
+            acceptance: &self.acceptance,
+            coverage,
+            configuration,
+        };
+        let revision = self.compiled.as_ref().map(|policy| policy.revision.clone());
+        let previous_revision = match (&self.status.revision, &revision) {
+            (Some(stored), Some(current)) if stored != current => Some(stored.clone()),
+            _ => self.status.previous_revision.clone(),
+        };
+        PolicyStatus {
+            observed_generation: Some(self.generation),
+            // What runs is still the last revision that compiled.
+            revision: revision.or_else(|| self.status.revision.clone()),
+            previous_revision,
+            pods,
+            skipped,
+            overhead: None,
+            conditions: conditions::conditions(&facts, &self.status.conditions, whole_seconds(now)),
+        }
+    }
+}
+
+/// Stored times have whole seconds; with fractions the stored status would always differ.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+type Assessment = (Acceptance, Option<Arc<Policy>>, Option<FailScope>);
+
+fn assess(
+    id: &PolicyId,
+    uid: &str,
+    generation: i64,
+    object: &DynamicObject,
+    exclusions: &Exclusions,
+) -> Assessment {
+    if id.namespace.as_ref().is_some_and(|namespace| exclusions.contains(namespace)) {
+        return (Acceptance::NamespaceExcluded, None, None);
+    }
+    let spec = object.data.get("spec").cloned().unwrap_or(Value::Null);
+    let spec: PolicySpec = match serde_json::from_value(spec) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let problem = format!("spec: cannot be read: {error}");
+            return (Acceptance::Invalid(problem), None, None);
+        }
+    };
+    match inject::compile(id.clone(), uid, generation, &spec) {
+        Ok(policy) => (Acceptance::Accepted, Some(Arc::new(policy)), fail_scope(&spec)),
+        Err(invalid) => (Acceptance::Invalid(invalid.to_string()), None, None),
+    }
+}
+
+/// Only pods that an enforced policy reaches may wait for the webhook.
+fn fail_scope(spec: &PolicySpec) -> Option<FailScope> {
+    let fails = spec.failure_policy == FailurePolicy::Fail && spec.mode == Mode::Enforce;
+    fails.then(|| FailScope {
+        namespace_selector: spec.namespace_selector.clone().unwrap_or_default(),
+        pod_selector: spec.pod_selector.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+#[path = "known_tests.rs"]
+mod tests;

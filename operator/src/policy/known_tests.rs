@@ -1,0 +1,118 @@
+//! What is read of a policy, and which stored status is believed.
+
+use serde_json::json;
+
+use super::*;
+
+fn id() -> PolicyId {
+    PolicyId::namespaced("shop", "log")
+}
+
+fn exclusions() -> Exclusions {
+    Exclusions::new("system", &["closed".to_owned()])
+}
+
+fn object(generation: i64, version: &str, changes: &[(&str, Value)]) -> DynamicObject {
+    let mut object = json!({
+        "apiVersion": "sidecarpolicy.dev/v1alpha1",
+        "kind": "SidecarPolicy",
+        "metadata": {
+            "name": "log", "namespace": "shop", "uid": "uid-1",
+            "generation": generation, "resourceVersion": version,
+        },
+        "spec": { "sidecars": [{ "name": "shipper", "image": "example.org/shipper:1" }] },
+    });
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value.clone();
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn read(object: &DynamicObject, before: Option<KnownPolicy>) -> KnownPolicy {
+    KnownPolicy::read(&id(), object, &exclusions(), before)
+}
+
+fn status(matched: i64) -> PolicyStatus {
+    PolicyStatus { pods: PodCounts { matched, ..PodCounts::default() }, ..PolicyStatus::default() }
+}
+
+fn wanted(known: &KnownPolicy) -> PolicyStatus {
+    let configuration = Configuration::Applied { merged: false };
+    let now = "2026-11-21T01:02:03.456789Z".parse().unwrap();
+    known.wanted_status(&id(), Default::default(), Coverage::default(), configuration, now)
+}
+
+#[test]
+fn a_spec_that_cannot_be_read_is_refused_by_name() {
+    for (pointer, value, expected) in [
+        ("/spec/mode", json!("Sometimes"), "Sometimes"),
+        ("/spec/sidecars", json!("none"), "spec: cannot be read"),
+        ("/spec/sidecars", json!([{ "name": "shipper" }]), "spec.sidecars[0]"),
+    ] {
+        let known = read(&object(1, "1", &[(pointer, value)]), None);
+        let Acceptance::Invalid(problems) = &known.acceptance else { panic!("{pointer}") };
+        assert!(problems.contains(expected), "{problems}");
+        assert!(known.compiled.is_none());
+    }
+}
+
+#[test]
+fn a_policy_in_an_excluded_namespace_is_not_accepted() {
+    let id = PolicyId::namespaced("closed", "log");
+    let known = KnownPolicy::read(&id, &object(1, "1", &[]), &exclusions(), None);
+    assert_eq!(known.acceptance, Acceptance::NamespaceExcluded);
+    assert!(known.compiled.is_none() && known.fail_scope.is_none());
+}
+
+#[test]
+fn only_enforced_fail_policies_block() {
+    let scope = |changes: &[(&str, Value)]| read(&object(1, "1", changes), None).fail_scope;
+    let (fail, audit) = (("/spec/failurePolicy", json!("Fail")), ("/spec/mode", json!("Audit")));
+    assert!(scope(&[]).is_none());
+    assert!(scope(std::slice::from_ref(&fail)).is_some());
+    assert!(scope(&[fail, audit]).is_none());
+}
+
+#[test]
+fn an_event_older_than_our_write_does_not_bring_the_old_status_back() {
+    let mut known = read(&object(1, "10", &[]), None);
+    known.written(status(5), Some("12".to_owned()));
+    let stale = object(1, "11", &[("/status", json!({ "pods": { "matched": 1 } }))]);
+    let known = read(&stale, Some(known));
+    assert_eq!(known.status, status(5));
+    let ours = object(1, "12", &[("/status", json!({ "pods": { "matched": 5 } }))]);
+    let known = read(&ours, Some(known));
+    let foreign = object(1, "13", &[("/status", json!({ "pods": { "matched": 9 } }))]);
+    assert_eq!(read(&foreign, Some(known)).status, status(9), "a foreign change is seen");
+}
+
+#[test]
+fn a_policy_made_anew_starts_anew() {
+    let mut known = read(&object(1, "10", &[]), None);
+    known.written(status(5), Some("12".to_owned()));
+    let other = object(1, "20", &[("/metadata/uid", json!("uid-2"))]);
+    assert_eq!(read(&other, Some(known)).status, PolicyStatus::default());
+}
+
+#[test]
+fn the_revision_before_is_kept() {
+    let known = read(&object(1, "1", &[]), None);
+    let first = wanted(&known);
+    assert!(first.revision.is_some() && first.previous_revision.is_none());
+    let stored = serde_json::to_value(&first).unwrap();
+    let image = json!([{ "name": "shipper", "image": "example.org/shipper:2" }]);
+    let changes = [("/status", stored), ("/spec/sidecars", image)];
+    let second = wanted(&read(&object(2, "2", &changes), Some(known)));
+    assert_ne!(second.revision, first.revision);
+    assert_eq!(second.previous_revision, first.revision);
+    assert_eq!(second.observed_generation, Some(2));
+}
+
+#[test]
+fn a_status_that_was_stored_is_not_written_again() {
+    let known = read(&object(1, "1", &[]), None);
+    let stored = serde_json::to_value(wanted(&known)).unwrap();
+    let known = read(&object(1, "2", &[("/status", stored)]), Some(known));
+    assert_eq!(wanted(&known), known.status);
+}

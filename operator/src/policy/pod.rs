@@ -1,0 +1,214 @@
+//! A pod as the operator keeps it: a few fields, and what pods of one template share kept once.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use inject::Subject;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde::Deserialize;
+
+use super::shorten::shortened;
+
+/// Annotation of mirror pods; it counts only with an owner of kind `Node`.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Longest reason that is kept of a pod's annotation, in bytes.
+const REASON_LENGTH: usize = 256;
+
+/// A pod as it is watched: what is not named here is passed over while reading.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct WatchedPod {
+    /// Standard object metadata.
+    #[serde(default)]
+    pub(super) metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    host_network: bool,
+    os: Option<Os>,
+    node_selector: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Os {
+    name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    phase: Option<String>,
+    init_container_statuses: Option<Vec<ContainerStatus>>,
+    container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    name: String,
+    ready: bool,
+    state: Option<State>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    terminated: Option<Terminated>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Terminated {
+    exit_code: i32,
+}
+
+impl kube::Resource for WatchedPod {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Pod".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "pods".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// What pods of one template have in common, as far as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Template {
+    labels: BTreeMap<String, String>,
+    /// Our annotations only.
+    annotations: BTreeMap<String, String>,
+    host_network: bool,
+    operating_system: Option<String>,
+    /// Policy -> revision, by the pod's own word.
+    pub(super) injected: BTreeMap<String, String>,
+    /// Policy -> reason, by the pod's own word.
+    pub(super) skipped: BTreeMap<String, Arc<str>>,
+    /// Names of the containers that have a status, sorted.
+    containers: Vec<String>,
+}
+
+/// A pod that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pod {
+    /// Shared by all pods that look alike.
+    pub(super) template: Arc<Template>,
+    /// Whether each of the template's containers is ready or has done its work.
+    ready: Box<[bool]>,
+}
+
+impl WatchedPod {
+    /// The pod as it is kept; `None` for a pod that does not count: one that is ending, has ended, or
+    /// mirrors a static pod.
+    pub(super) fn into_pod(self) -> Option<Pod> {
+        let phase = self.status.phase.as_deref();
+        let ending = self.metadata.deletion_timestamp.is_some();
+        if ending || matches!(phase, Some("Succeeded" | "Failed")) || self.is_mirror() {
+            return None;
+        }
+        let statuses = [self.status.init_container_statuses, self.status.container_statuses];
+        let mut containers: Vec<(String, bool)> = statuses
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|status| {
+                let ready = status.is_ready();
+                (status.name, ready)
+            })
+            .collect();
+        containers.sort_unstable();
+        let (containers, ready): (Vec<_>, Vec<_>) = containers.into_iter().unzip();
+        let node_selector = self.spec.node_selector.unwrap_or_default();
+        let operating_system = self.spec.os.map(|os| os.name);
+        let mut annotations = self.metadata.annotations.unwrap_or_default();
+        let template = Template {
+            injected: read(annotations.remove(crds::keys::INJECTED)),
+            skipped: read(annotations.remove(crds::keys::SKIPPED))
+                .into_iter()
+                .map(|(policy, reason)| (policy, shortened(&reason, REASON_LENGTH).into()))
+                .collect(),
+            annotations: annotations.into_iter().filter(|(key, _)| is_ours(key)).collect(),
+            labels: self.metadata.labels.unwrap_or_default(),
+            host_network: self.spec.host_network,
+            operating_system: operating_system
+                .or_else(|| node_selector.get("kubernetes.io/os").cloned()),
+            containers,
+        };
+        Some(Pod { template: Arc::new(template), ready: ready.into() })
+    }
+
+    fn is_mirror(&self) -> bool {
+        let annotated =
+            self.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(MIRROR));
+        let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
+        annotated && owners.iter().any(|owner| owner.kind == "Node")
+    }
+}
+
+impl ContainerStatus {
+    fn is_ready(&self) -> bool {
+        let terminated = self.state.as_ref().and_then(|state| state.terminated.as_ref());
+        self.ready || terminated.is_some_and(|terminated| terminated.exit_code == 0)
+    }
+}
+
+impl Template {
+    /// The pod as selection sees it.
+    pub(super) fn subject(&self) -> Subject<'_, BTreeMap<String, String>> {
+        Subject {
+            labels: &self.labels,
+            annotations: &self.annotations,
+            host_network: self.host_network,
+            operating_system: self.operating_system.as_deref(),
+        }
+    }
+}
+
+impl Pod {
+    /// Whether the kubelet has written a status of any container.
+    pub(super) fn has_started(&self) -> bool {
+        !self.template.containers.is_empty()
+    }
+
+    /// Whether the container is ready; `None` when the pod has no status of it.
+    pub(super) fn is_ready(&self, container: &str) -> Option<bool> {
+        let containers = &self.template.containers;
+        let position = containers.binary_search_by(|name| name.as_str().cmp(container)).ok()?;
+        self.ready.get(position).copied()
+    }
+}
+
+fn is_ours(key: &str) -> bool {
+    [crds::keys::PREFIX, crds::keys::PARAMETER_PREFIX, crds::keys::CLUSTER_PARAMETER_PREFIX]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+}
+
+/// What a pod says of itself is for reading only; anything else than a map of texts says nothing.
+fn read(annotation: Option<String>) -> BTreeMap<String, String> {
+    annotation.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}

@@ -1,0 +1,341 @@
+//! All that the policy controller knows: events go in, and the statuses that differ come out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crds::PolicyStatus;
+use inject::{Namespace, PolicyId};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, PartialObjectMeta},
+    runtime::watcher::{self, Event},
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use super::{
+    conditions::Acceptance,
+    index::Index,
+    known::KnownPolicy,
+    listing::{Change, Listing},
+    pod::WatchedPod,
+    serving::Answers,
+    writer::Writer,
+};
+use crate::{
+    context::Context,
+    metrics::Controller,
+    webhook_config::{FailScopes, KnownFailScopes, Published},
+};
+
+/// How long changes are collected before statuses are looked at.
+const COALESCE: Duration = Duration::from_millis(250);
+/// When replicas are asked again while some do not serve a policy yet.
+const ASK_AGAIN: Duration = Duration::from_millis(400);
+/// When a write that failed is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The two kinds of policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `SidecarPolicy`.
+    Namespaced,
+    /// `ClusterSidecarPolicy`.
+    Cluster,
+}
+
+/// All that is known, and when it has to be looked at.
+pub(super) struct Reconciler {
+    /// When statuses are looked at; `None`: when something changes.
+    pub(super) look_at: Option<Instant>,
+    /// When replicas are asked again; `None`: all serve all policies.
+    pub(super) ask_at: Option<Instant>,
+    context: Arc<Context>,
+    writer: Writer,
+    ask: Arc<Notify>,
+    fail_scopes: watch::Sender<KnownFailScopes>,
+    answers: Answers,
+    published: Option<Arc<Published>>,
+    policies: BTreeMap<PolicyId, KnownPolicy>,
+    index: Index,
+    policy_listing: Listing<PolicyId>,
+    cluster_policy_listing: Listing<PolicyId>,
+    namespace_listing: Listing<String>,
+    pod_listing: Listing<(String, String)>,
+    is_counting: bool,
+    changed: BTreeSet<PolicyId>,
+}
+
+impl Reconciler {
+    /// Knows nothing yet. Notifies `ask` when replicas have to be asked.
+    pub(super) fn new(
+        context: Arc<Context>,
+        ask: Arc<Notify>,
+        fail_scopes: watch::Sender<KnownFailScopes>,
+    ) -> Self {
+        Self {
+            look_at: None,
+            ask_at: None,
+            writer: Writer::new(Arc::clone(&context)),
+            index: Index::new(context.exclusions.clone()),
+            context,
+            ask,
+            fail_scopes,
+            answers: Answers::default(),
+            published: None,
+            policies: BTreeMap::new(),
+            policy_listing: Listing::default(),
+            cluster_policy_listing: Listing::default(),
+            namespace_listing: Listing::default(),
+            pod_listing: Listing::default(),
+            is_counting: false,
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// What the replicas answered.
+    pub(super) fn set_answers(&mut self, answers: Answers) {
+        self.answers = answers;
+        self.all_changed();
+    }
+
+    /// What the webhook configurations hold.
+    pub(super) fn set_published(&mut self, published: Option<Arc<Published>>) {
+        self.published = published;
+        self.all_changed();
+    }
+
+    /// An event of one of the two watches of policies.
+    pub(super) fn policy_event(
+        &mut self,
+        event: Result<Event<DynamicObject>, watcher::Error>,
+        kind: Kind,
+    ) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.watch_failed("policies", &error),
+        };
+        let listing = match kind {
+            Kind::Namespaced => &mut self.policy_listing,
+            Kind::Cluster => &mut self.cluster_policy_listing,
+        };
+        match listing.follow(event, policy_id) {
+            Change::Set(object) => self.set_policy(&object),
+            Change::Remove(object) => self.remove_policy(&policy_id(&object)),
+            Change::Retain(listed) => {
+                let is_gone = |id: &&PolicyId| kind_of(id) == kind && !listed.contains(*id);
+                let gone: Vec<PolicyId> = self.policies.keys().filter(is_gone).cloned().collect();
+                for id in gone {
+                    self.remove_policy(&id);
+                }
+                self.look_soon();
+            }
+            Change::Begin => self.policies.values_mut().for_each(KnownPolicy::await_nothing),
+        }
+    }
+
+    fn set_policy(&mut self, object: &DynamicObject) {
+        let id = policy_id(object);
+        let before = self.policies.remove(&id);
+        let version_before = before.as_ref().map(KnownPolicy::version);
+        let known = KnownPolicy::read(&id, object, &self.context.exclusions, before);
+        if version_before.as_ref() != Some(&known.version()) {
+            match &known.compiled {
+                Some(policy) => self.index.set_policy(Arc::clone(policy)),
+                None => self.index.remove_policy(&id),
+            }
+            if let Acceptance::Invalid(problems) = &known.acceptance {
+                tracing::warn!(policy = %id, problems, "the policy does not compile; it is left out");
+            }
+            self.ask.notify_one();
+        }
+        self.policies.insert(id.clone(), known);
+        self.changed.insert(id);
+        self.look_soon();
+    }
+
+    fn remove_policy(&mut self, id: &PolicyId) {
+        self.policies.remove(id);
+        self.index.remove_policy(id);
+        self.look_soon();
+    }
+
+    /// An event of the watch of namespaces.
+    pub(super) fn namespace_event(
+        &mut self,
+        event: Result<Event<PartialObjectMeta<NamespaceObject>>, watcher::Error>,
+    ) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.watch_failed("namespaces", &error),
+        };
+        match self.namespace_listing.follow(event, ResourceExt::name_any) {
+            Change::Set(object) => self.index.set_namespace(Namespace {
+                name: object.name_any(),
+                labels: object.metadata.labels.unwrap_or_default(),
+                annotations: object.metadata.annotations.unwrap_or_default(),
+            }),
+            Change::Remove(object) => self.index.remove_namespace(&object.name_any()),
+            Change::Retain(listed) => {
+                self.index.retain_namespaces(&listed);
+                self.look_soon();
+            }
+            Change::Begin => {}
+        }
+        self.look_if_counts_changed();
+    }
+
+    /// An event of the watch of pods.
+    pub(super) fn pod_event(&mut self, event: Result<Event<WatchedPod>, watcher::Error>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.watch_failed("pods", &error),
+        };
+        let key = |pod: &WatchedPod| (pod.namespace().unwrap_or_default(), pod.name_any());
+        match self.pod_listing.follow(event, key) {
+            Change::Set(pod) => self.index.set_pod(pod),
+            Change::Remove(pod) => {
+                let (namespace, name) = key(&pod);
+                self.index.remove_pod(&namespace, &name);
+            }
+            Change::Retain(listed) => {
+                self.index.retain_pods(&listed);
+                self.look_soon();
+            }
+            Change::Begin => {}
+        }
+        self.look_if_counts_changed();
+    }
+
+    fn watch_failed(&self, what: &'static str, error: &watcher::Error) {
+        self.context.metrics.failed(Controller::Policy);
+        tracing::warn!(what, error = %error, "cannot watch; trying again");
+    }
+
+    /// Has the replicas asked, and again a moment later.
+    pub(super) fn ask_again(&mut self) {
+        self.ask.notify_one();
+        self.ask_at = Some(Instant::now() + ASK_AGAIN);
+    }
+
+    fn all_changed(&mut self) {
+        self.changed.extend(self.policies.keys().cloned());
+        self.look_soon();
+    }
+
+    fn look_if_counts_changed(&mut self) {
+        if self.index.has_changed() {
+            self.look_soon();
+        }
+    }
+
+    /// Looks at what changed after a moment, in which more may come.
+    fn look_soon(&mut self) {
+        self.look_within(COALESCE);
+    }
+
+    fn look_within(&mut self, pause: Duration) {
+        let time = Instant::now() + pause;
+        self.look_at = Some(self.look_at.map_or(time, |before| before.min(time)));
+    }
+
+    /// Writes the statuses that differ from what they should be.
+    pub(super) async fn reconcile(&mut self) {
+        self.look_at = None;
+        let is_complete = self.policy_listing.is_complete()
+            && self.cluster_policy_listing.is_complete()
+            && self.namespace_listing.is_complete()
+            && self.pod_listing.is_complete();
+        if !is_complete {
+            return;
+        }
+        if !self.is_counting {
+            self.is_counting = true;
+            self.index.start_counting();
+        }
+        self.hand_on_fail_scopes();
+        let wanted = self.plan(Timestamp::now());
+        for (id, outcome) in self.writer.write(wanted).await {
+            match (outcome, self.policies.get_mut(&id)) {
+                (Ok(written), Some(known)) => known.written(written.status, written.version),
+                (Err(_), Some(_)) => {
+                    self.changed.insert(id);
+                    self.look_within(RETRY_INTERVAL);
+                }
+                (_, None) => {}
+            }
+        }
+        self.measure();
+        self.ask_at = match self.ask_at {
+            _ if !self.is_waiting_for_replicas() => None,
+            None => Some(Instant::now() + ASK_AGAIN),
+            Some(time) => Some(time),
+        };
+    }
+
+    /// The statuses to be written: of what changed, those that differ from what is stored.
+    fn plan(&mut self, now: Timestamp) -> Vec<(PolicyId, String, PolicyStatus)> {
+        let mut changed = self.index.take_changed();
+        changed.append(&mut self.changed);
+        let published = self.published.as_deref();
+        changed
+            .into_iter()
+            .filter_map(|id| {
+                let known = self.policies.get(&id)?;
+                let wanted = known.wanted_status(
+                    &id,
+                    self.index.counts(&id),
+                    self.answers.coverage(&id, &known.uid, known.generation),
+                    known.configuration(&id, published),
+                    now,
+                );
+                (wanted != known.status).then(|| (id, known.uid.clone(), wanted))
+            })
+            .collect()
+    }
+
+    fn hand_on_fail_scopes(&self) {
+        let scopes: FailScopes = self
+            .policies
+            .iter()
+            .filter_map(|(id, known)| Some((id.clone(), known.fail_scope.clone()?)))
+            .collect();
+        self.fail_scopes.send_if_modified(|before| {
+            let is_new = before.as_deref() != Some(&scopes);
+            if is_new {
+                *before = Some(Arc::new(scopes));
+            }
+            is_new
+        });
+    }
+
+    fn is_waiting_for_replicas(&self) -> bool {
+        self.policies.iter().any(|(id, known)| {
+            let coverage = self.answers.coverage(id, &known.uid, known.generation);
+            known.compiled.is_some() && coverage.serving < coverage.endpoints
+        })
+    }
+
+    fn measure(&self) {
+        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for condition in self.policies.values().flat_map(|known| &known.status.conditions) {
+            *counts.entry((&condition.type_, &condition.status)).or_default() += 1;
+        }
+        self.context.metrics.policies(counts);
+    }
+}
+
+fn policy_id(object: &DynamicObject) -> PolicyId {
+    PolicyId { namespace: object.namespace(), name: object.name_any() }
+}
+
+fn kind_of(id: &PolicyId) -> Kind {
+    if id.namespace.is_some() { Kind::Namespaced } else { Kind::Cluster }
+}

@@ -1,0 +1,82 @@
+//! Which replicas are asked, and what their answers add up to.
+
+use serde_json::json;
+
+use super::*;
+
+fn slice(name: &str, port: i64, endpoints: &serde_json::Value) -> EndpointSlice {
+    serde_json::from_value(json!({
+        "metadata": { "name": name },
+        "addressType": "IPv4",
+        "ports": [{ "port": port }],
+        "endpoints": endpoints,
+    }))
+    .unwrap()
+}
+
+fn endpoint(address: &str, pod: &str, ready: Option<bool>) -> serde_json::Value {
+    json!({
+        "addresses": [address],
+        "conditions": { "ready": ready },
+        "targetRef": { "kind": "Pod", "name": pod },
+    })
+}
+
+#[test]
+fn each_ready_replica_is_asked_once() {
+    let first = slice(
+        "a",
+        8443,
+        &json!([
+            endpoint("10.0.0.1", "one", Some(true)),
+            endpoint("10.0.0.2", "two", Some(false)),
+            endpoint("10.0.0.3", "three", None),
+        ]),
+    );
+    let second = slice("b", 8443, &json!([endpoint("fd00::1", "one", Some(true))]));
+    let addresses = ready_addresses([&first, &second].into_iter());
+    assert_eq!(addresses, ["10.0.0.1:8443".parse().unwrap(), "10.0.0.3:8443".parse().unwrap()]);
+}
+
+#[test]
+fn slices_are_followed_through_a_new_list() {
+    let mut endpoints = Endpoints::default();
+    assert_eq!(endpoints.ready(), None, "nothing is known yet");
+    let one = slice("a", 8443, &json!([endpoint("10.0.0.1", "one", None)]));
+    endpoints.see(Event::Init);
+    endpoints.see(Event::InitApply(one.clone()));
+    assert_eq!(endpoints.ready(), None);
+    endpoints.see(Event::InitDone);
+    assert_eq!(endpoints.ready().map(|all| all.len()), Some(1));
+    endpoints.see(Event::Delete(one));
+    assert_eq!(endpoints.ready(), Some(Vec::new()));
+}
+
+fn served(generation: i64) -> Served {
+    let text = json!({
+        "policies": { "shop/log": { "uid": "u", "generation": generation } },
+        "rejected": { "shop/bad": 3 },
+    })
+    .to_string();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn coverage_counts_this_very_policy_and_generation() {
+    let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 8443));
+    let log = PolicyId::namespaced("shop", "log");
+    let answers = Answers {
+        replicas: [
+            (address(1), Ok(served(3))),
+            (address(2), Ok(served(2))),
+            (address(3), Err("no connection".to_owned())),
+        ]
+        .into(),
+    };
+    let found = answers.coverage(&log, "u", 3);
+    assert_eq!((found.serving, found.endpoints), (1, 3));
+    assert_eq!(found.problem.as_deref(), Some("10.0.0.3:8443: no connection"));
+    assert_eq!(answers.coverage(&log, "another", 3).serving, 0);
+    assert_eq!(answers.coverage(&PolicyId::cluster("log"), "u", 3).serving, 0);
+    assert_eq!(answers.coverage(&PolicyId::namespaced("shop", "bad"), "u", 3).serving, 0);
+}

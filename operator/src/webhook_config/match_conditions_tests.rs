@@ -1,0 +1,77 @@
+//! The match conditions, evaluated against objects with every parent missing: none ever errs.
+
+use cel::{Context, Program, Value as Cel};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Whether all conditions hold, as the API server puts it: an error is a failure.
+fn holds(object: &Value, old_object: &Value) -> bool {
+    workloads().iter().all(|condition| {
+        let mut context = Context::default();
+        context.add_variable("object", object).unwrap();
+        context.add_variable("oldObject", old_object).unwrap();
+        let program = Program::compile(&condition.expression).unwrap();
+        match program.execute(&context) {
+            Ok(Cel::Bool(holds)) => holds,
+            other => panic!("{} of {object}, {old_object}: {other:?}", condition.name),
+        }
+    })
+}
+
+fn annotated(key: &str) -> Value {
+    json!({ "metadata": { "annotations": { key: "log", "other": "x" } } })
+}
+
+/// Objects without annotations of ours, with ever fewer parents.
+fn unmarked() -> Vec<Value> {
+    vec![
+        json!({ "metadata": { "annotations": { "sidecarpolicy.dev.example.org/inject": "x" } } }),
+        json!({ "metadata": { "annotations": {} } }),
+        json!({ "metadata": {} }),
+        json!({}),
+        json!(null),
+    ]
+}
+
+#[test]
+fn objects_without_our_annotations_never_reach_the_webhook() {
+    for object in unmarked() {
+        for old_object in unmarked() {
+            assert!(!holds(&object, &old_object), "{object}, {old_object}");
+        }
+    }
+}
+
+#[test]
+fn each_of_our_keys_counts_on_the_object_and_on_the_old_one() {
+    for key in [
+        keys::INJECT,
+        keys::SKIP,
+        keys::CARRIED,
+        "params.sidecarpolicy.dev/log.level",
+        "params.cluster.sidecarpolicy.dev/mesh.port",
+    ] {
+        let marked = annotated(key);
+        assert!(holds(&marked, &json!(null)), "{key} on CREATE");
+        for other in unmarked() {
+            assert!(holds(&marked, &other), "{key} added to {other}");
+            // The API server never asks about an update to nothing.
+            assert_eq!(holds(&other, &marked), !other.is_null(), "{key} removed from {other}");
+        }
+    }
+}
+
+#[test]
+fn what_a_controller_owns_is_left_alone() {
+    let owned = |owners: Value| {
+        let mut object = annotated(keys::INJECT);
+        object["metadata"]["ownerReferences"] = owners;
+        holds(&object, &json!(null))
+    };
+    assert!(!owned(json!([{ "kind": "Deployment", "controller": true }])));
+    assert!(!owned(json!([{ "kind": "A" }, { "kind": "B", "controller": true }])));
+    assert!(owned(json!([{ "kind": "A" }])));
+    assert!(owned(json!([{ "kind": "A", "controller": false }])));
+    assert!(owned(json!([])));
+}

@@ -1,0 +1,238 @@
+//! Keeps the two webhook configurations filled: the chart renders them empty and owns them, the
+//! operator applies the entries. It never creates them, so that uninstalling removes all.
+
+mod entries;
+mod match_conditions;
+
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use inject::PolicyId;
+use k8s_openapi::{
+    api::admissionregistration::v1::{
+        MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook,
+        ValidatingWebhookConfiguration, WebhookClientConfig,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    certificates::{Certificate, Trusted, to_pem},
+    context::Context,
+    metrics::Controller,
+    seen::Seen,
+};
+use entries::{Entries, Inputs};
+pub(crate) use entries::{FailScope, FailScopes};
+
+/// Pause after a write that failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// Longest pause between two comparisons; changes are seen at once by the watch.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// What the API server holds of the two configurations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Published {
+    /// The authorities that each configuration carries in all its entries.
+    pub(crate) authorities: Vec<Vec<Certificate>>,
+    /// The `Fail` scopes that the configurations stand for; `None` before the first comparison.
+    pub(crate) fail_scopes: Option<Arc<FailScopes>>,
+    /// Policies whose `Fail` entry is wider than their selectors.
+    pub(crate) merged: BTreeSet<PolicyId>,
+    /// Why the configurations are not as they have to be, for people.
+    pub(crate) problem: Option<String>,
+}
+
+/// The `Fail` scopes of all policies; `None` until the policies are known.
+pub(crate) type KnownFailScopes = Option<Arc<FailScopes>>;
+
+/// Runs until the process ends.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    mut trusted: watch::Receiver<Trusted>,
+    mut fail_scopes: watch::Receiver<KnownFailScopes>,
+    published: watch::Sender<Option<Arc<Published>>>,
+) {
+    let name = &context.webhook_configuration;
+    let mutating_api: Api<MutatingWebhookConfiguration> = Api::all(context.client.clone());
+    let validating_api: Api<ValidatingWebhookConfiguration> = Api::all(context.client.clone());
+    let mut mutating_events =
+        std::pin::pin!(watcher::watch_object(mutating_api.clone(), name).default_backoff());
+    let mut validating_events =
+        std::pin::pin!(watcher::watch_object(validating_api.clone(), name).default_backoff());
+    let mut mutating =
+        Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
+    let mut validating =
+        Shell { api: validating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
+    let mut next_look = Instant::now() + RESYNC_INTERVAL;
+    loop {
+        tokio::select! {
+            Some(event) = mutating_events.next() => mutating.see(event),
+            Some(event) = validating_events.next() => validating.see(event),
+            Ok(()) = trusted.changed() => {}
+            Ok(()) = fail_scopes.changed() => {}
+            () = tokio::time::sleep_until(next_look) => {}
+        }
+        if !mutating.seen.is_known() || !validating.seen.is_known() {
+            continue;
+        }
+        let trusted = trusted.borrow_and_update().clone();
+        let fail_scopes = fail_scopes.borrow_and_update().clone();
+        let mut state = Published::default();
+        // Without all policies known, an entry that blocks for one of them would be taken away.
+        if let (Some(trusted), Some(fail_scopes)) = (trusted, fail_scopes) {
+            let wanted = wanted(&context, &trusted, &fail_scopes);
+            let problems =
+                [mutating.fill(wanted.mutating).await, validating.fill(wanted.validating).await];
+            let problems: Vec<String> = problems.into_iter().filter_map(Result::err).collect();
+            state.problem = (!problems.is_empty()).then(|| problems.join("; "));
+            state.fail_scopes = Some(fail_scopes);
+            state.merged = wanted.merged;
+        }
+        let pause = if state.problem.is_some() { RETRY_INTERVAL } else { RESYNC_INTERVAL };
+        next_look = Instant::now() + pause;
+        state.authorities = vec![mutating.authorities(), validating.authorities()];
+        published.send_if_modified(|published| {
+            if published.as_deref() == Some(&state) {
+                return false;
+            }
+            let before = published.as_ref().and_then(|published| published.problem.as_ref());
+            if let Some(problem) = &state.problem
+                && before != Some(problem)
+            {
+                context.metrics.failed(Controller::WebhookConfiguration);
+                tracing::error!(problem, "the webhook configurations are not as they have to be");
+            }
+            *published = Some(Arc::new(state));
+            true
+        });
+    }
+}
+
+fn wanted(context: &Context, trusted: &[Certificate], fail_scopes: &FailScopes) -> Entries {
+    entries::plan(&Inputs {
+        fail_scopes,
+        exclusions: &context.exclusions,
+        authorities: &to_pem(trusted),
+        service_namespace: &context.namespace,
+        service_name: &context.webhook_service,
+    })
+}
+
+/// One webhook configuration, made empty by the chart.
+struct Shell<C> {
+    api: Api<C>,
+    context: Arc<Context>,
+    seen: Seen<C>,
+}
+
+/// What the two kinds have in common.
+trait Configuration:
+    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync
+{
+    type Entry: Clone + PartialEq;
+
+    fn entries(&self) -> &[Self::Entry];
+    fn filled(metadata: ObjectMeta, entries: Vec<Self::Entry>) -> Self;
+    fn name(entry: &Self::Entry) -> &str;
+    fn client_config(entry: &Self::Entry) -> &WebhookClientConfig;
+}
+
+macro_rules! configuration {
+    ($kind:ident, $entry:ident) => {
+        impl Configuration for $kind {
+            type Entry = $entry;
+
+            fn entries(&self) -> &[$entry] {
+                self.webhooks.as_deref().unwrap_or_default()
+            }
+
+            fn filled(metadata: ObjectMeta, entries: Vec<$entry>) -> Self {
+                Self { metadata, webhooks: Some(entries) }
+            }
+
+            fn name(entry: &$entry) -> &str {
+                &entry.name
+            }
+
+            fn client_config(entry: &$entry) -> &WebhookClientConfig {
+                &entry.client_config
+            }
+        }
+    };
+}
+
+configuration!(MutatingWebhookConfiguration, MutatingWebhook);
+configuration!(ValidatingWebhookConfiguration, ValidatingWebhook);
+
+impl<C: Configuration> Shell<C> {
+    fn see(&mut self, event: Result<Option<C>, watcher::Error>) {
+        if let Err(error) = self.seen.see(event) {
+            self.context.metrics.failed(Controller::WebhookConfiguration);
+            tracing::warn!(
+                kind = %C::kind(&()),
+                error = %error,
+                "cannot watch the webhook configuration; trying again"
+            );
+        }
+    }
+
+    /// Applies the entries unless they are there. Says what is wrong if they cannot be.
+    async fn fill(&mut self, wanted: Vec<C::Entry>) -> Result<(), String> {
+        let name = &self.context.webhook_configuration;
+        let Some(seen) = self.seen.object() else {
+            return Err(format!(
+                "{} {name} does not exist; the chart renders it: run helm upgrade",
+                C::kind(&())
+            ));
+        };
+        if own_entries::<C>(seen.entries()).eq(&wanted) {
+            return Ok(());
+        }
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            // With its identity the object is changed if it is there, and never created.
+            uid: seen.uid(),
+            ..ObjectMeta::default()
+        };
+        let object = C::filled(metadata, wanted);
+        match self.context.apply(&self.api, name, &object).await {
+            Ok(applied) => {
+                tracing::info!(
+                    kind = %C::kind(&()),
+                    name,
+                    entries = applied.entries().len(),
+                    "filled the webhook configuration"
+                );
+                self.seen = Seen::Present(applied);
+                Ok(())
+            }
+            Err(error) => Err(format!("{} {name} cannot be written: {error}", C::kind(&()))),
+        }
+    }
+
+    /// The authorities that every entry of ours carries.
+    fn authorities(&self) -> Vec<Certificate> {
+        let Some(seen) = self.seen.object() else { return Vec::new() };
+        let mut carried = own_entries::<C>(seen.entries()).map(|entry| {
+            let bundle = C::client_config(entry).ca_bundle.as_ref();
+            bundle.and_then(|pem| Certificate::read_all(&pem.0).ok()).unwrap_or_default()
+        });
+        let mut common = carried.next().unwrap_or_default();
+        for other in carried {
+            common.retain(|authority| other.contains(authority));
+        }
+        common
+    }
+}
+
+/// Entries by their names; those of others are none of our business.
+fn own_entries<C: Configuration>(entries: &[C::Entry]) -> impl Iterator<Item = &C::Entry> {
+    entries.iter().filter(|entry| C::name(entry).ends_with(".sidecarpolicy.dev"))
+}
