@@ -1,9 +1,9 @@
 //! Comparison of parts of a pod as the API server would store them, so that "already there" is
 //! decided by content: defaults and empty values count as absent, quantities compare by value.
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
-use crate::quantity::Quantity;
+use crate::{quantity::Quantity, reader::Raw};
 
 /// A JSON value with defaults and empty values removed and quantities in one form.
 #[derive(Debug, PartialEq)]
@@ -16,13 +16,26 @@ impl Canonical {
     }
 
     /// Reads a part that may be absent.
-    pub(crate) fn read_raw(raw: Option<&RawValue>) -> Self {
+    pub(crate) fn read_raw(raw: Option<Raw<'_>>) -> Self {
         raw.map_or(Self(None), |raw| Self::read(raw.get()))
     }
 
     /// A field of an object.
     pub(crate) fn field(&self, name: &str) -> Self {
         Self(self.0.as_ref().and_then(|value| value.get(name)).cloned())
+    }
+
+    /// These container ports without the host ports that the API server fills in on the host
+    /// network.
+    pub(crate) fn without_filled_host_ports(mut self) -> Self {
+        for port in self.0.iter_mut().filter_map(Value::as_array_mut).flatten() {
+            if port.get("hostPort") == port.get("containerPort")
+                && let Some(fields) = port.as_object_mut()
+            {
+                fields.remove("hostPort");
+            }
+        }
+        self
     }
 
     /// An element of a list.
@@ -50,12 +63,18 @@ impl Canonical {
 fn canonical(key: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
+        // The default depends on the tag, and a pull policy may differ as it may for containers.
+        _ if key == "image.pullPolicy" => None,
         Value::String(text) if text.is_empty() || is_default_text(key, &text) => None,
         Value::Number(number) if number.as_f64() == Some(0.0) => None,
         Value::Number(number) if number.as_i64().is_some_and(|n| is_default_number(key, n)) => None,
         value @ (Value::String(_) | Value::Number(_)) if is_quantity(key) => {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            Some(Quantity::parse(&text).map_or(value, |quantity| format!("{quantity:?}").into()))
+            match Quantity::parse(&text) {
+                Some(quantity) if quantity.is_zero() => None,
+                Some(quantity) => Some(format!("{quantity:?}").into()),
+                None => Some(value),
+            }
         }
         Value::Array(list) if list.is_empty() => None,
         // Elements stay even when empty: their number and order count.
@@ -73,6 +92,12 @@ fn canonical_map(key: &str, map: Map<String, Value>) -> Option<Value> {
         let context = match (key, name.as_str()) {
             ("fieldRef", "apiVersion") => "fieldRef.apiVersion",
             ("httpGet", "path") => "httpGet.path",
+            ("image", "pullPolicy") => "image.pullPolicy",
+            ("rbd", "pool") => "rbd.pool",
+            ("rbd", "user") => "rbd.user",
+            ("azureDisk", "kind") => "azureDisk.kind",
+            ("azureDisk", "fsType") => "azureDisk.fsType",
+            ("scaleIO", "fsType") => "scaleIO.fsType",
             ("requests" | "limits" | "capacity", _) => "quantity",
             (_, name) => name,
         };
@@ -99,6 +124,13 @@ fn is_default_text(key: &str, text: &str) -> bool {
             | ("divisor", "0")
             | ("iscsiInterface", "default")
             | ("cachingMode", "ReadWrite")
+            | ("azureDisk.kind", "Shared")
+            | ("azureDisk.fsType", "ext4")
+            | ("scaleIO.fsType", "xfs")
+            | ("storageMode", "ThinProvisioned")
+            | ("rbd.pool", "rbd")
+            | ("rbd.user", "admin")
+            | ("keyring", "/etc/ceph/keyring")
     )
 }
 
@@ -134,6 +166,23 @@ mod tests {
         r#"{"fieldRef":{"apiVersion":"v1","fieldPath":"metadata.name"}}"#
     )]
     #[case(r#"{"containerPort":80}"#, r#"{"protocol":"TCP","containerPort":80}"#)]
+    #[case(r#"{"emptyDir":{"sizeLimit":0}}"#, r#"{"emptyDir":{"sizeLimit":"0"}}"#)]
+    #[case(
+        r#"{"image":{"reference":"a:1"}}"#,
+        r#"{"image":{"reference":"a:1","pullPolicy":"IfNotPresent"}}"#
+    )]
+    #[case(
+        r#"{"azureDisk":{"diskName":"d","diskURI":"u"}}"#,
+        r#"{"azureDisk":{"diskName":"d","diskURI":"u","cachingMode":"ReadWrite","fsType":"ext4","readOnly":false,"kind":"Shared"}}"#
+    )]
+    #[case(
+        r#"{"rbd":{"monitors":["m"],"image":"i"}}"#,
+        r#"{"rbd":{"monitors":["m"],"image":"i","pool":"rbd","user":"admin","keyring":"/etc/ceph/keyring"}}"#
+    )]
+    #[case(
+        r#"{"scaleIO":{"volumeName":"v"}}"#,
+        r#"{"scaleIO":{"volumeName":"v","storageMode":"ThinProvisioned","fsType":"xfs"}}"#
+    )]
     fn the_api_server_stores_both_alike(#[case] left: &str, #[case] right: &str) {
         assert_eq!(Canonical::read(left), Canonical::read(right));
     }

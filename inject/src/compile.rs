@@ -3,11 +3,14 @@
 use crds::{
     ConflictAction, FailurePolicy, Mode, Placement, PlacementBlock, PolicySpec, SidecarType,
 };
+use k8s_openapi::api::core::v1 as core;
 use serde_json::{Map, Value};
 
 use crate::{
     Invalid, Policy, PolicyId, Selector,
-    policy::{AppContainers, AppField, Block, ContainerList, Mount, Sidecar, Variable, Volume},
+    policy::{
+        AppContainers, AppField, Block, ContainerList, Mount, Rendered, Sidecar, Variable, Volume,
+    },
     problem::Problems,
     revision::revision,
     unsupported, validation,
@@ -94,26 +97,26 @@ fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
     if restarts_always {
         rendered.insert("restartPolicy".to_owned(), "Always".into());
     }
-    let mounts = sidecar.container.get("volumeMounts").and_then(Value::as_array);
+    let used = ["volumeMounts", "volumeDevices"];
+    let used = used.into_iter().filter_map(|field| sidecar.container.get(field)?.as_array());
     Sidecar {
         name: sidecar.name.clone(),
         list,
         block,
         restarts_always,
         image: text(&sidecar.container, "image"),
-        mounted_volumes: mounts
-            .into_iter()
+        mounted_volumes: used
             .flatten()
             .filter_map(|mount| mount.get("name")?.as_str().map(str::to_owned))
             .collect(),
-        json: Value::Object(rendered).to_string(),
+        rendered: Rendered::new::<core::Container>(rendered),
     }
 }
 
 fn volume(volume: &crds::Volume) -> Volume {
     Volume {
         name: volume.name.clone(),
-        json: Value::Object(named(&volume.name, &volume.source)).to_string(),
+        rendered: Rendered::new::<core::Volume>(named(&volume.name, &volume.source)),
     }
 }
 
@@ -134,7 +137,7 @@ fn app_containers(app: &crds::AppContainers) -> AppContainers {
             .map(|mount| Mount {
                 path: text(mount, "mountPath"),
                 volume: text(mount, "name"),
-                json: json(mount),
+                rendered: Rendered::new::<core::VolumeMount>(mount.clone()),
             })
             .collect(),
         env: app
@@ -145,7 +148,11 @@ fn app_containers(app: &crds::AppContainers) -> AppContainers {
                 json: Value::Object(named(&variable.name, &variable.variable)).to_string(),
             })
             .collect(),
-        env_from: app.env_from.iter().map(json).collect(),
+        env_from: app
+            .env_from
+            .iter()
+            .map(|source| Rendered::new::<core::EnvFromSource>(source.clone()))
+            .collect(),
         fields: fields
             .into_iter()
             .filter_map(|(field, value)| Some((field, json(value.as_ref()?))))

@@ -8,7 +8,7 @@ use crate::{
     Conflict, Exclusions, Namespace, Policy, PolicySet, Reason,
     journal::{Journal, MapEdits, MetadataEdits},
     json,
-    merge::Merge,
+    merge::{Additions, Merge},
     pod::{Pod, Spec},
     requests,
     select::{self, Lookup},
@@ -173,25 +173,51 @@ fn apply<'a>(
             return finish(pod, Journal::default(), outcome);
         }
     };
-    for policy in selected {
-        match merge.attempt(policy) {
-            Err(conflict) => refuse(policy, conflict, outcome),
-            Ok(_) if !policy.enforced => {
-                outcome.warnings.push(format!("{}: {}", named(policy), Reason::WouldInject));
-                outcome.decisions.push(Decision { policy, reason: Reason::WouldInject });
+    let mut waiting = selected;
+    loop {
+        let before = waiting.len();
+        waiting.retain(|policy| match merge.attempt(policy) {
+            // A policy after this one may bring the volume; a second call would find it there.
+            Err(Conflict::VolumeMissing { .. }) => true,
+            attempt => {
+                settle(policy, attempt, &mut merge, outcome);
+                false
             }
-            Ok(additions) => {
-                for kept in &additions.kept {
-                    outcome.warnings.push(format!("{}: {kept}", named(policy)));
-                }
-                let reason =
-                    if additions.nothing_new { Reason::AlreadyInjected } else { Reason::Injected };
-                outcome.decisions.push(Decision { policy, reason });
-                merge.take(additions);
-            }
+        });
+        if waiting.is_empty() || waiting.len() == before {
+            break;
         }
     }
+    for policy in waiting {
+        let attempt = merge.attempt(policy);
+        settle(policy, attempt, &mut merge, outcome);
+    }
     finish(pod, merge.into_journal(), outcome);
+}
+
+/// Takes an attempt over, or says why not.
+fn settle<'a>(
+    policy: &'a Policy,
+    attempt: Result<Additions<'a>, Conflict>,
+    merge: &mut Merge<'_, 'a>,
+    outcome: &mut Outcome<'a>,
+) {
+    match attempt {
+        Err(conflict) => refuse(policy, conflict, outcome),
+        Ok(_) if !policy.enforced => {
+            outcome.warnings.push(format!("{}: {}", named(policy), Reason::WouldInject));
+            outcome.decisions.push(Decision { policy, reason: Reason::WouldInject });
+        }
+        Ok(additions) => {
+            for kept in &additions.kept {
+                outcome.warnings.push(format!("{}: {kept}", named(policy)));
+            }
+            let reason =
+                if additions.nothing_new { Reason::AlreadyInjected } else { Reason::Injected };
+            outcome.decisions.push(Decision { policy, reason });
+            merge.take(additions);
+        }
+    }
 }
 
 fn refuse<'a>(policy: &'a Policy, conflict: Conflict, outcome: &mut Outcome<'a>) {
@@ -212,6 +238,7 @@ fn refuse<'a>(policy: &'a Policy, conflict: Conflict, outcome: &mut Outcome<'a>)
 
 /// Adds what the pod itself says of the outcome, unless it is refused or cannot be patched.
 fn finish<'a>(pod: &Pod<'_>, mut journal: Journal<'a>, outcome: &mut Outcome<'a>) {
+    outcome.decisions.sort_by(|left, right| left.policy.order().cmp(&right.policy.order()));
     let malformed = outcome
         .decisions
         .iter()

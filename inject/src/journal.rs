@@ -200,11 +200,13 @@ impl<'a> MapEdits<'a> {
     }
 }
 
-/// Elements added at the end of a list, each as JSON.
+/// Elements added to a list, each as JSON.
 #[derive(Debug, Default)]
 pub(crate) struct ListEdits<'a> {
     /// Whether the list is there.
     pub(crate) present: bool,
+    /// Whether they go before the elements that are there; else after them.
+    pub(crate) before: bool,
     pub(crate) items: Vec<&'a str>,
 }
 
@@ -218,11 +220,21 @@ impl ListEdits<'_> {
             patch.list(&self.items);
             return;
         }
-        for item in &self.items {
-            patch.operation("add", pointer);
-            patch.out.push_str("/-");
-            patch.value(item);
+        if self.before {
+            for item in self.items.iter().rev() {
+                Self::write_element(patch, pointer, "/0", item);
+            }
+        } else {
+            for item in &self.items {
+                Self::write_element(patch, pointer, "/-", item);
+            }
         }
+    }
+
+    fn write_element(patch: &mut Patch<'_>, pointer: &str, place: &str, item: &str) {
+        patch.operation("add", pointer);
+        patch.out.push_str(place);
+        patch.value(item);
     }
 }
 

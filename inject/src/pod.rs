@@ -9,9 +9,11 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::value::RawValue;
 
-use crate::select::Lookup;
+use crate::{
+    reader::{Raw, read},
+    select::Lookup,
+};
 
 /// Reads a struct from a JSON object only. What serde derives also takes a list for a struct, field
 /// by field, which Kubernetes never means.
@@ -49,7 +51,7 @@ pub struct Pod<'a> {
     pub metadata: Metadata<'a>,
     /// The spec, not yet read.
     #[serde(borrow, default)]
-    pub spec: Option<&'a RawValue>,
+    pub spec: Option<Raw<'a>>,
 }
 
 read_from_object!(Pod);
@@ -213,7 +215,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 #[serde(remote = "Self")]
 pub(crate) struct Spec<'a> {
     #[serde(borrow, default)]
-    pub(crate) volumes: Option<&'a RawValue>,
+    pub(crate) volumes: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(crate) init_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow, default)]
@@ -240,7 +242,7 @@ read_from_object!(Os);
 impl<'a> Spec<'a> {
     /// Reads the spec of a pod; the error says what has the wrong type.
     pub(crate) fn read(pod: &Pod<'a>) -> Result<Self, serde_json::Error> {
-        pod.spec.map_or_else(|| Ok(Self::default()), |raw| serde_json::from_str(raw.get()))
+        pod.spec.map_or_else(|| Ok(Self::default()), |raw| read(raw.get()))
     }
 
     /// The operating system the pod names, by `spec.os.name` or else its node selector.
@@ -262,25 +264,25 @@ pub(crate) struct Container<'a> {
     #[serde(borrow, default)]
     pub(crate) restart_policy: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(crate) command: Option<&'a RawValue>,
+    pub(crate) command: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) args: Option<&'a RawValue>,
+    pub(crate) args: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) env: Option<&'a RawValue>,
+    pub(crate) env: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) env_from: Option<&'a RawValue>,
+    pub(crate) env_from: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) volume_mounts: Option<&'a RawValue>,
+    pub(crate) volume_mounts: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) ports: Option<&'a RawValue>,
+    pub(crate) ports: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) liveness_probe: Option<&'a RawValue>,
+    pub(crate) liveness_probe: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) readiness_probe: Option<&'a RawValue>,
+    pub(crate) readiness_probe: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) startup_probe: Option<&'a RawValue>,
+    pub(crate) startup_probe: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) lifecycle: Option<&'a RawValue>,
+    pub(crate) lifecycle: Option<Raw<'a>>,
 }
 
 read_from_object!(Container);

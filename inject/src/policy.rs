@@ -1,8 +1,10 @@
 //! A compiled policy: everything that a request needs, worked out when the policy changes.
 
 use crds::{Activation, ContainersIncluded, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
-use crate::{PolicyId, Selector};
+use crate::{PolicyId, Selector, canonical::Canonical};
 
 /// A compiled policy. Made by [`compile`](crate::compile).
 #[derive(Debug)]
@@ -78,6 +80,40 @@ pub(crate) enum Block {
     Last,
 }
 
+/// A part of a pod as a policy puts it in.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    /// The part as JSON.
+    pub(crate) json: String,
+    /// The part without the fields that our Kubernetes version does not know, where there are any.
+    /// An API server that does not know them either stores this.
+    known: Option<String>,
+}
+
+impl Rendered {
+    /// Renders a part that Kubernetes calls `T`.
+    pub(crate) fn new<T: DeserializeOwned + Serialize>(part: Map<String, Value>) -> Self {
+        let json = Value::Object(part).to_string();
+        let known =
+            serde_json::from_str::<T>(&json).and_then(|known| serde_json::to_string(&known));
+        let known = known.ok().filter(|known| Canonical::read(known) != Canonical::read(&json));
+        Self { json, known }
+    }
+
+    /// The forms in which an API server may have stored it.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = Canonical> {
+        [Some(&self.json), self.known.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|json| Canonical::read(json))
+    }
+
+    /// Whether this is what an API server stored.
+    pub(crate) fn is(&self, stored: &Canonical) -> bool {
+        self.forms().any(|form| form == *stored)
+    }
+}
+
 /// A container that goes in, rendered.
 #[derive(Debug)]
 pub(crate) struct Sidecar {
@@ -86,8 +122,8 @@ pub(crate) struct Sidecar {
     pub(crate) block: Block,
     pub(crate) restarts_always: bool,
     pub(crate) image: String,
-    /// The container as JSON, `restartPolicy` included.
-    pub(crate) json: String,
+    /// The container, `restartPolicy` included.
+    pub(crate) rendered: Rendered,
     /// Names of the volumes it mounts.
     pub(crate) mounted_volumes: Vec<String>,
 }
@@ -96,7 +132,7 @@ pub(crate) struct Sidecar {
 #[derive(Debug)]
 pub(crate) struct Volume {
     pub(crate) name: String,
-    pub(crate) json: String,
+    pub(crate) rendered: Rendered,
 }
 
 /// What is added to the app's containers, rendered.
@@ -106,8 +142,8 @@ pub(crate) struct AppContainers {
     pub(crate) include: ContainersIncluded,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) env: Vec<Variable>,
-    /// Each a rendered `EnvFromSource`.
-    pub(crate) env_from: Vec<String>,
+    /// Each an `EnvFromSource`.
+    pub(crate) env_from: Vec<Rendered>,
     pub(crate) fields: Vec<(AppField, String)>,
 }
 
@@ -115,7 +151,7 @@ pub(crate) struct AppContainers {
 pub(crate) struct Mount {
     pub(crate) path: String,
     pub(crate) volume: String,
-    pub(crate) json: String,
+    pub(crate) rendered: Rendered,
 }
 
 #[derive(Debug)]

@@ -36,6 +36,31 @@ impl Quantity {
         Some(Self { negative, digits, exponent }.normalised())
     }
 
+    pub(crate) fn is_zero(&self) -> bool {
+        self.digits == 0
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// Whether this is not more than the other; neither may be negative.
+    pub(crate) fn is_at_most(&self, other: &Self) -> bool {
+        if self.digits == 0 || other.digits == 0 {
+            return self.digits == 0;
+        }
+        let exponent = self.exponent.min(other.exponent);
+        let scaled = |quantity: &Self| {
+            let power = u32::try_from(quantity.exponent - exponent).ok()?;
+            quantity.digits.checked_mul(10_u128.checked_pow(power)?)
+        };
+        match (scaled(self), scaled(other)) {
+            (Some(left), Some(right)) => left <= right,
+            // The one that is too large to be written out is the larger.
+            (left, _) => left.is_some(),
+        }
+    }
+
     fn normalised(mut self) -> Self {
         if self.digits == 0 {
             return Self { negative: false, digits: 0, exponent: 0 };
@@ -103,6 +128,19 @@ mod tests {
     #[case("1", "-1")]
     fn different_by_value(#[case] left: &str, #[case] right: &str) {
         assert_ne!(Quantity::parse(left), Quantity::parse(right));
+    }
+
+    #[rstest]
+    #[case("100m", "1", true)]
+    #[case("2", "1", false)]
+    #[case("1Gi", "1G", false)]
+    #[case("0", "0", true)]
+    #[case("1", "0", false)]
+    #[case("1n", "1e30", true)]
+    #[case("1e300", "1n", false)]
+    fn compared_by_value(#[case] left: &str, #[case] right: &str, #[case] at_most: bool) {
+        let read = |text| Quantity::parse(text).unwrap();
+        assert_eq!(read(left).is_at_most(&read(right)), at_most);
     }
 
     #[rstest]

@@ -124,6 +124,15 @@ pub enum Conflict {
         /// The volume that is mounted there.
         volume: String,
     },
+    /// A sidecar cannot have its port on the node.
+    HostPort {
+        /// Name of the sidecar.
+        container: String,
+        /// The port on the node.
+        port: i64,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Conflict {
@@ -137,6 +146,7 @@ impl Conflict {
             Self::VolumeName { .. } => "VolumeNameConflict",
             Self::VolumeMissing { .. } => "VolumeMissing",
             Self::MountPathTaken { .. } => "MountPathTaken",
+            Self::HostPort { .. } => "HostPortConflict",
         }
     }
 }
@@ -167,6 +177,10 @@ impl fmt::Display for Conflict {
             Self::MountPathTaken { container, path, volume } => write!(
                 formatter,
                 "container {container:?} already mounts the volume {volume:?} at {path}; change one of the paths"
+            ),
+            Self::HostPort { container, port, why } => write!(
+                formatter,
+                "container {container:?} cannot have port {port} of the node: {why}; change one of the ports"
             ),
         }
     }

@@ -1,5 +1,6 @@
 //! Label selectors, compiled: what the API server calls `matchLabels` and `matchExpressions`.
 
+use crds::keys;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{problem::Problems, select::Lookup};
@@ -41,6 +42,7 @@ impl Selector {
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
             check_key(key, &format!("{path}.matchLabels"), problems);
+            check_value(value, &format!("{path}.matchLabels.{key}"), problems);
             requirements.push(Requirement {
                 key: key.clone(),
                 operator: Operator::In(vec![value.clone()]),
@@ -49,7 +51,13 @@ impl Selector {
         for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
             let path = format!("{path}.matchExpressions[{index}]");
             check_key(&expression.key, &format!("{path}.key"), problems);
-            let values = expression.values.clone().unwrap_or_default();
+            let mut values = expression.values.clone().unwrap_or_default();
+            for (position, value) in values.iter().enumerate() {
+                check_value(value, &format!("{path}.values[{position}]"), problems);
+            }
+            // A value that is named twice must not make the index find the policy twice.
+            values.sort_unstable();
+            values.dedup();
             let operator = match (expression.operator.as_str(), values.is_empty()) {
                 ("In", false) => Operator::In(values),
                 ("NotIn", false) => Operator::NotIn(values),
@@ -132,13 +140,52 @@ fn one_of(values: &[String]) -> String {
     }
 }
 
+/// Checks a label key. The API server refuses a whole webhook configuration for one that is wrong,
+/// so it must not get that far.
 fn check_key(key: &str, path: &str, problems: &mut Problems) {
-    let name = key.rsplit('/').next().unwrap_or_default();
-    let valid = !name.is_empty()
-        && name.len() <= 63
-        && key.matches('/').count() <= 1
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    let valid = !name.is_empty() && is_label_text(name) && prefix.is_none_or(is_dns_subdomain);
     if !valid {
         problems.add(path, format!("{key:?} is not a label key"));
+    } else if key == keys::INJECTED {
+        // A second call would find another answer.
+        problems.add(
+            path,
+            format!("{key:?} is written by the webhook itself; select by a label of the app's"),
+        );
     }
+}
+
+fn check_value(value: &str, path: &str, problems: &mut Problems) {
+    if !is_label_text(value) {
+        problems.add(
+            path,
+            format!(
+                "{value:?} is not a label value: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+            ),
+        );
+    }
+}
+
+/// Whether text can be a label value, or, if it is not empty, the name of a label key.
+fn is_label_text(text: &str) -> bool {
+    let alphanumeric = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && alphanumeric(bytes.first())
+        && alphanumeric(bytes.last())
+}
+
+fn is_dns_subdomain(text: &str) -> bool {
+    let label = |label: &str| {
+        label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
 }

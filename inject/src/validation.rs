@@ -1,5 +1,7 @@
 //! What the API server would refuse in a pod made from a policy, refused in the policy itself.
 
+mod fields;
+
 use std::collections::HashSet;
 
 use crds::{AppContainers, Sidecar, SidecarType, Volume};
@@ -70,6 +72,7 @@ pub(crate) fn volumes(volumes: &[Volume], problems: &mut Problems) {
         has_type::<core::Volume>(typed, &path, problems);
         let size_limit = volume.source.get("emptyDir").and_then(|dir| dir.get("sizeLimit"));
         quantity(size_limit, &format!("{path}.emptyDir.sizeLimit"), problems);
+        fields::volume(&volume.source, &path, problems);
     }
 }
 
@@ -128,6 +131,10 @@ fn container(fields: &Fields, path: &str, problems: &mut Problems) {
     container_parts(fields, path, problems);
     ports(fields, path, problems);
     resources(fields, path, problems);
+    fields::words(fields, path, problems);
+    fields::privileges(fields, path, problems);
+    fields::ports(fields, path, problems);
+    fields::resources(fields, path, problems);
     let mut typed = fields.clone();
     typed.insert("name".to_owned(), "sidecar".into());
     has_type::<core::Container>(typed, path, problems);
@@ -143,7 +150,7 @@ fn container_parts(fields: &Fields, path: &str, problems: &mut Problems) {
             Some(name) if name.contains('=') => {
                 problems.add(format!("{path}.name"), "must not contain '='");
             }
-            Some(_) => {}
+            Some(name) => fields::variable(variable, name, &path, problems),
         }
         let has_value =
             variable.get("value").and_then(Value::as_str).is_some_and(|v| !v.is_empty());
@@ -151,8 +158,10 @@ fn container_parts(fields: &Fields, path: &str, problems: &mut Problems) {
             problems.add(&path, "must not have both value and valueFrom");
         }
     }
+    fields::variable_sources(fields, path, problems);
     for name in PROBES {
         if let Some(Value::Object(probe)) = fields.get(name) {
+            fields::probe(probe, name, &format!("{path}.{name}"), problems);
             handler(probe, &HANDLERS, &format!("{path}.{name}"), problems);
         }
     }
@@ -177,7 +186,7 @@ fn mounts(fields: &Fields, path: &str, problems: &mut Problems) {
             Some(mount_path) if !paths.insert(mount_path) => {
                 problems.add(format!("{path}.mountPath"), format!("{mount_path} is used twice"));
             }
-            Some(_) => {}
+            Some(_) => fields::mount(mount, &path, problems),
         }
     }
 }
@@ -188,6 +197,7 @@ fn handler(fields: &Fields, handlers: &[&str], path: &str, problems: &mut Proble
     if handlers.iter().filter(|name| is_set(fields, name)).count() != 1 {
         problems.add(path, format!("must have exactly one of {}", handlers.join(", ")));
     }
+    fields::handler(fields, path, problems);
     for name in ["httpGet", "tcpSocket"] {
         let Some(action) = fields.get(name) else { continue };
         if action.get("host").and_then(Value::as_str).is_some_and(|host| !host.is_empty()) {

@@ -11,13 +11,13 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::value::RawValue;
 
 use crate::{
     PolicySet,
     injection::unknown_name_warning,
     journal::{Journal, MapEdits, MetadataEdits},
     pod::{Metadata, Text, metadata, read_from_object},
+    reader::{Raw, read},
     requests,
     select::Lookup,
 };
@@ -81,7 +81,7 @@ pub struct Workload<'a> {
     pub metadata: Metadata<'a>,
     /// The spec, not yet read.
     #[serde(borrow, default)]
-    pub spec: Option<&'a RawValue>,
+    pub spec: Option<Raw<'a>>,
 }
 
 read_from_object!(Workload);
@@ -203,7 +203,7 @@ pub fn carry(
 }
 
 fn read_spec<'a>(workload: &Workload<'a>) -> Result<WorkloadSpec<'a>, serde_json::Error> {
-    workload.spec.map_or_else(|| Ok(WorkloadSpec::default()), |raw| serde_json::from_str(raw.get()))
+    workload.spec.map_or_else(|| Ok(WorkloadSpec::default()), |raw| read(raw.get()))
 }
 
 /// Says when running pods will not follow by themselves.

@@ -7,7 +7,6 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::value::RawValue;
 
 use crate::{
     Conflict, Policy,
@@ -15,6 +14,7 @@ use crate::{
     journal::{ContainerEdits, ListEdits},
     pod::{Container, Named, Spec, Text, read_from_object},
     policy::{AppContainers, AppField, ContainerList, Mount, Variable},
+    reader::{self, Raw},
 };
 
 use super::{Merge, malformed};
@@ -149,12 +149,12 @@ impl<'p, 's> AppContainer<'p, 's> {
             self.attempt_variable(variable, addition, kept)?;
         }
         for source in &entry.env_from {
-            let canonical = Canonical::read(source);
+            let stored = Canonical::read_raw(self.container.env_from);
             let planned = addition.env_from.iter().chain(&self.taken.env_from);
-            let there = canonical.is_in(&Canonical::read_raw(self.container.env_from))
-                || planned.into_iter().any(|planned| Canonical::read(planned) == canonical);
+            let there = source.forms().any(|form| form.is_in(&stored))
+                || planned.into_iter().any(|planned| source.is(&Canonical::read(planned)));
             if !there {
-                addition.env_from.push(source);
+                addition.env_from.push(&source.json);
             }
         }
         for (field, json) in &entry.fields {
@@ -173,7 +173,7 @@ impl<'p, 's> AppContainer<'p, 's> {
         let of_pod = mounts.iter().position(|found| trimmed(found.mount_path.as_str()) == wanted);
         if let Some(position) = of_pod {
             let raw = Canonical::read_raw(self.container.volume_mounts);
-            return if raw.element(position) == Canonical::read(&mount.json) {
+            return if mount.rendered.is(&raw.element(position)) {
                 Ok(())
             } else {
                 Err(self.path_taken(mount, mounts[position].name.as_str()))
@@ -182,7 +182,7 @@ impl<'p, 's> AppContainer<'p, 's> {
         let planned = addition.mounts.iter().chain(&self.taken.mounts);
         match planned.into_iter().find(|found| trimmed(&found.path) == wanted) {
             None => addition.mounts.push(mount),
-            Some(found) if Canonical::read(&found.json) == Canonical::read(&mount.json) => {}
+            Some(found) if mount.rendered.is(&Canonical::read(&found.rendered.json)) => {}
             Some(found) => return Err(self.path_taken(mount, &found.volume)),
         }
         Ok(())
@@ -236,7 +236,7 @@ impl<'p, 's> AppContainer<'p, 's> {
             AppField::Lifecycle => self.container.lifecycle,
         };
         let planned = addition.fields.iter().chain(&self.taken.fields);
-        let found = of_pod.map(RawValue::get).or_else(|| {
+        let found = of_pod.map(Raw::get).or_else(|| {
             planned.into_iter().find(|(planned, _)| *planned == field).map(|(_, json)| *json)
         });
         match found {
@@ -258,13 +258,19 @@ impl<'p, 's> AppContainer<'p, 's> {
 
     pub(super) fn take(&mut self, additions: AppContainerAdditions<'s>) {
         self.taken.env.extend(additions.env);
-        self.taken.env_from.extend(additions.env_from);
+        // Of two sources the later one decides: the app's come last, and before them those of the
+        // policies, the first policy's nearest.
+        self.taken.env_from.splice(0..0, additions.env_from);
         self.taken.mounts.extend(additions.mounts);
         self.taken.fields.extend(additions.fields);
     }
 
     pub(super) fn into_edits(self) -> ContainerEdits<'s> {
-        let list = |found: Option<&RawValue>, items| ListEdits { present: found.is_some(), items };
+        let list = |found: Option<Raw<'_>>, items| ListEdits {
+            present: found.is_some(),
+            before: false,
+            items,
+        };
         let taken = self.taken;
         ContainerEdits {
             list: self.list,
@@ -274,10 +280,10 @@ impl<'p, 's> AppContainer<'p, 's> {
                 self.container.env,
                 taken.env.into_iter().map(|variable| variable.json.as_str()).collect(),
             ),
-            env_from: list(self.container.env_from, taken.env_from),
+            env_from: ListEdits { before: true, ..list(self.container.env_from, taken.env_from) },
             mounts: list(
                 self.container.volume_mounts,
-                taken.mounts.into_iter().map(|mount| mount.json.as_str()).collect(),
+                taken.mounts.into_iter().map(|mount| mount.rendered.json.as_str()).collect(),
             ),
             fields: taken.fields.into_iter().map(|(field, json)| (field.name(), json)).collect(),
         }
@@ -287,14 +293,14 @@ impl<'p, 's> AppContainer<'p, 's> {
 /// Reads the elements of a raw list, the first time it is asked for.
 fn read_once<'c, 'p, T: Deserialize<'p>>(
     cell: &'c OnceCell<Vec<T>>,
-    raw: Option<&'p RawValue>,
+    raw: Option<Raw<'p>>,
     container: &str,
     field: &str,
 ) -> Result<&'c [T], Conflict> {
     if let Some(found) = cell.get() {
         return Ok(found);
     }
-    let elements = raw.map_or_else(|| Ok(Vec::new()), |raw| serde_json::from_str(raw.get()));
+    let elements = raw.map_or_else(|| Ok(Vec::new()), |raw| reader::read(raw.get()));
     let elements = elements
         .map_err(|error| malformed(&format!("{field} of container {container:?}"), &error))?;
     Ok(cell.get_or_init(|| elements))

@@ -2,6 +2,7 @@
 //! and the policies before it; only an attempt without conflict is taken over.
 
 mod app_containers;
+mod host_ports;
 mod placement;
 mod sidecars;
 mod volumes;
@@ -93,7 +94,8 @@ impl<'p, 's> Merge<'p, 's> {
             metadata: Vec::new(),
             volumes: ListEdits {
                 present: self.spec.volumes.is_some(),
-                items: self.volumes.iter().map(|volume| volume.json.as_str()).collect(),
+                before: false,
+                items: self.volumes.iter().map(|volume| volume.rendered.json.as_str()).collect(),
             },
             containers: self.app_containers.into_iter().map(AppContainer::into_edits).collect(),
             insertions,

@@ -40,7 +40,7 @@ fn place_in_list<'n, 's: 'n>(
             cursor = cursor.max(there + 1);
         } else {
             names.insert(cursor, &sidecar.name);
-            items.push((cursor, sidecar.json.as_str()));
+            items.push((cursor, sidecar.rendered.json.as_str()));
             cursor += 1;
         }
     }
@@ -54,7 +54,7 @@ fn place_in_list<'n, 's: 'n>(
             .min();
         let place = later.unwrap_or(names.len());
         names.insert(place, &sidecar.name);
-        items.push((place, sidecar.json.as_str()));
+        items.push((place, sidecar.rendered.json.as_str()));
     }
     items
 }

@@ -25,14 +25,22 @@ impl<'s> Merge<'_, 's> {
                     volume: volume.clone(),
                 });
             }
-            if let Some((list, container)) = self.container_of_pod(&sidecar.name) {
-                compare_with_pod(sidecar, list, container, policy.denies_conflicts, kept)?;
-            } else if let Some(taken) = self.taken_sidecar(sidecar) {
+            // What an earlier policy gives is compared with that policy, also when the pod has it by
+            // now: the looser comparison with a pod would let in on a second call what was in
+            // conflict on the first.
+            if let Some(taken) = self.taken_sidecar(sidecar) {
                 let equal = taken.list == sidecar.list
-                    && Canonical::read(&taken.json) == Canonical::read(&sidecar.json);
+                    && sidecar.rendered.is(&Canonical::read(&taken.rendered.json));
                 if !equal {
                     return Err(name_conflict(sidecar, taken.list));
                 }
+            }
+            if let Some((list, container)) = self.container_of_pod(&sidecar.name) {
+                let host_network = self.spec.host_network.unwrap_or_default();
+                let found = Found { list, container, host_network };
+                compare_with_pod(sidecar, &found, policy.denies_conflicts, kept)?;
+            } else if self.taken_sidecar(sidecar).is_none() {
+                self.check_host_ports(policy, sidecar)?;
             }
         }
         Ok(policy.sidecars.iter().filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
@@ -63,31 +71,53 @@ fn name_conflict(sidecar: &Sidecar, list: ContainerList) -> Conflict {
     Conflict::ContainerName { container: sidecar.name.clone(), list }
 }
 
+/// A container of the pod that has the name of a sidecar.
+struct Found<'f, 'p> {
+    list: ContainerList,
+    container: &'f Container<'p>,
+    host_network: bool,
+}
+
+impl Found<'_, '_> {
+    fn has_mounts_and_ports(&self, ours: &Canonical) -> bool {
+        let mounts = Canonical::read_raw(self.container.volume_mounts);
+        let ports = Canonical::read_raw(self.container.ports);
+        let has_ports = if self.host_network {
+            let ours = ours.field("ports").without_filled_host_ports();
+            ours.elements_are_in(&ports.without_filled_host_ports())
+        } else {
+            ours.field("ports").elements_are_in(&ports)
+        };
+        has_ports && ours.field("volumeMounts").elements_are_in(&mounts)
+    }
+
+    fn runs_alike(&self, ours: &Canonical) -> bool {
+        let container = self.container;
+        ours.field("command") == Canonical::read_raw(container.command)
+            && ours.field("args") == Canonical::read_raw(container.args)
+            && ours.field("env").elements_are_in(&Canonical::read_raw(container.env))
+            && ours.field("envFrom").elements_are_in(&Canonical::read_raw(container.env_from))
+    }
+}
+
 /// Whether a container of the pod is this sidecar. Probes, resources, pull policy, security context
 /// and the registry of the image may differ: other mutators set them.
 fn compare_with_pod(
     sidecar: &Sidecar,
-    list: ContainerList,
-    container: &Container<'_>,
+    found: &Found<'_, '_>,
     denies_conflicts: bool,
     kept: &mut Vec<String>,
 ) -> Result<(), Conflict> {
+    let &Found { list, container, .. } = found;
     let image = container.image.as_ref().map_or("", Text::as_str);
-    let ours = Canonical::read(&sidecar.json);
     let same = list == sidecar.list
         && container.restarts_always() == sidecar.restarts_always
         && is_same_image(&sidecar.image, image)
-        && ours
-            .field("volumeMounts")
-            .elements_are_in(&Canonical::read_raw(container.volume_mounts))
-        && ours.field("ports").elements_are_in(&Canonical::read_raw(container.ports));
+        && sidecar.rendered.forms().any(|ours| found.has_mounts_and_ports(&ours));
     if !same {
         return Err(name_conflict(sidecar, list));
     }
-    let unaltered = ours.field("command") == Canonical::read_raw(container.command)
-        && ours.field("args") == Canonical::read_raw(container.args)
-        && ours.field("env").elements_are_in(&Canonical::read_raw(container.env))
-        && ours.field("envFrom").elements_are_in(&Canonical::read_raw(container.env_from));
+    let unaltered = sidecar.rendered.forms().any(|ours| found.runs_alike(&ours));
     if unaltered {
         return Ok(());
     }

@@ -5,13 +5,14 @@ use crate::{
     canonical::Canonical,
     pod::{Named, Spec},
     policy::Volume,
+    reader,
 };
 
 use super::malformed;
 
 /// The names of the pod's volumes.
 pub(super) fn read<'p>(spec: &'p Spec<'p>) -> Result<Vec<Named<'p>>, Conflict> {
-    let names = spec.volumes.map_or_else(|| Ok(Vec::new()), |raw| serde_json::from_str(raw.get()));
+    let names = spec.volumes.map_or_else(|| Ok(Vec::new()), |raw| reader::read(raw.get()));
     names.map_err(|error| malformed("spec.volumes", &error))
 }
 
@@ -28,10 +29,10 @@ pub(super) fn attempt<'s>(
         let taken = || taken.iter().find(|taken| taken.name == volume.name);
         let found = of_pod
             .map(|position| Canonical::read_raw(spec.volumes).element(position))
-            .or_else(|| taken().map(|taken| Canonical::read(&taken.json)));
+            .or_else(|| taken().map(|taken| Canonical::read(&taken.rendered.json)));
         match found {
             None => added.push(volume),
-            Some(found) if found == Canonical::read(&volume.json) => {}
+            Some(found) if volume.rendered.is(&found) => {}
             Some(_) => return Err(Conflict::VolumeName { volume: volume.name.clone() }),
         }
     }

@@ -11,4 +11,5 @@ mod fixture;
 mod laws;
 mod outcomes;
 mod policies;
+mod second_call;
 mod workloads;

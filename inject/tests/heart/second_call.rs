@@ -1,0 +1,162 @@
+//! Applying twice is applying once, where the API server fills in defaults between the calls or
+//! policies meet in one another's content.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::fixture::{Seen, api_pod, names, run, shop};
+
+fn pod_with_spec(fields: Value) -> Value {
+    let mut pod = api_pod();
+    pod["spec"].as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    pod
+}
+
+fn app_env_from(seen: &Seen) -> &Value {
+    &seen.pod["spec"]["containers"][0]["envFrom"]
+}
+
+#[rstest]
+#[case::native("Sidecar", "initContainers", 0)]
+#[case::ordinary("Container", "containers", 1)]
+fn host_ports_that_the_api_server_fills_in_are_no_change(
+    #[case] kind: &str,
+    #[case] list: &str,
+    #[case] index: usize,
+) {
+    let spec = json!({"failurePolicy": "Fail", "sidecars": [{"name": "side", "image": "s:1",
+        "type": kind, "ports": [{"containerPort": 8080}]}]});
+    let first = run(vec![shop("p", spec.clone())], &pod_with_spec(json!({"hostNetwork": true})));
+    let mut pod = first.pod;
+    pod["spec"][list][index]["ports"][0] =
+        json!({"containerPort": 8080, "hostPort": 8080, "protocol": "TCP"});
+    let second = run(vec![shop("p", spec)], &pod);
+    assert_eq!(second.denied, None);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
+fn a_sidecar_of_two_policies_is_compared_between_them_on_every_call() {
+    let policies = || {
+        let side = |cpu: &str| json!({"name": "side", "image": "s:1", "resources": {"limits": {"cpu": cpu}}});
+        vec![
+            shop("a", json!({"sidecars": [side("1")]})),
+            shop(
+                "b",
+                json!({"sidecars": [side("2")],
+                "appContainers": [{"env": [{"name": "B", "value": "1"}]}]}),
+            ),
+        ]
+    };
+    let first = run(policies(), &api_pod());
+    assert_eq!(first.reason("shop/b"), "ContainerNameConflict");
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
+fn a_volume_of_a_later_policy_is_waited_for() {
+    let policies = || {
+        vec![
+            shop(
+                "a",
+                json!({"sidecars": [{"name": "side", "image": "s:1",
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}),
+            ),
+            shop("b", json!({"volumes": [{"name": "data", "emptyDir": {}}]})),
+        ]
+    };
+    let first = run(policies(), &api_pod());
+    assert_eq!((first.reason("shop/a"), first.reason("shop/b")), ("Injected", "Injected"));
+    assert_eq!(names(&first.pod, "initContainers"), ["side"]);
+    assert!(run(policies(), &first.pod).unchanged());
+}
+
+#[test]
+fn the_apps_sources_of_variables_decide_over_ours() {
+    let source = |name: &str| json!({"configMapRef": {"name": name}});
+    let policies = || {
+        vec![
+            shop("a", json!({"appContainers": [{"envFrom": [source("a1"), source("a2")]}]})),
+            shop("b", json!({"appContainers": [{"envFrom": [source("b")]}]})),
+        ]
+    };
+    let mut pod = api_pod();
+    pod["spec"]["containers"][0]["envFrom"] = json!([source("own")]);
+    let first = run(policies(), &pod);
+    let expected = json!([source("b"), source("a1"), source("a2"), source("own")]);
+    assert_eq!(*app_env_from(&first), expected);
+    assert!(run(policies(), &first.pod).unchanged());
+}
+
+#[test]
+fn a_selector_that_names_a_value_twice_finds_the_policy_once() {
+    let spec = json!({"podSelector": {"matchExpressions": [
+        {"key": "app", "operator": "In", "values": ["api", "api"]}]},
+        "sidecars": [{"name": "side", "image": "s:1"}]});
+    assert_eq!(run(vec![shop("p", spec)], &api_pod()).decisions.len(), 1);
+}
+
+#[rstest]
+#[case::taken_by_the_app(
+    json!({"containers": [{"name": "app", "image": "a:1", "ports": [{"containerPort": 1, "hostPort": 8080}]}]}),
+    json!({"containerPort": 80, "hostPort": 8080}), "HostPortConflict")]
+#[case::another_protocol(
+    json!({"containers": [{"name": "app", "image": "a:1", "ports": [{"containerPort": 1, "hostPort": 8080}]}]}),
+    json!({"containerPort": 80, "hostPort": 8080, "protocol": "UDP"}), "Injected")]
+#[case::not_a_host_port(
+    json!({"containers": [{"name": "app", "image": "a:1", "ports": [{"containerPort": 8080}]}]}),
+    json!({"containerPort": 8080}), "Injected")]
+#[case::taken_on_the_host_network(
+    json!({"hostNetwork": true, "containers": [{"name": "app", "image": "a:1", "ports": [{"containerPort": 8080}]}]}),
+    json!({"containerPort": 8080}), "HostPortConflict")]
+#[case::other_than_the_container_port_on_the_host_network(
+    json!({"hostNetwork": true}), json!({"containerPort": 8080, "hostPort": 80}), "HostPortConflict")]
+fn a_port_of_the_node_is_had_by_one_container(
+    #[case] pod: Value,
+    #[case] port: Value,
+    #[case] expected: &str,
+) {
+    let spec = |kind: &str| json!({"sidecars": [{"name": "side", "image": "s:1", "type": kind, "ports": [port]}]});
+    let pod = pod_with_spec(pod);
+    assert_eq!(run(vec![shop("p", spec("Container"))], &pod).reason("shop/p"), expected);
+    // The API server compares native sidecars with no other container.
+    assert_eq!(run(vec![shop("p", spec("Sidecar"))], &pod).reason("shop/p"), "Injected");
+}
+
+#[test]
+fn a_device_that_nobody_has_is_a_conflict() {
+    let spec = json!({"sidecars": [{"name": "side", "image": "s:1",
+        "volumeDevices": [{"name": "disk", "devicePath": "/dev/disk"}]}]});
+    assert_eq!(run(vec![shop("p", spec)], &api_pod()).reason("shop/p"), "VolumeMissing");
+}
+
+#[test]
+fn fields_that_the_api_server_does_not_know_are_passed_over() {
+    let spec = json!({
+        "onConflict": "Deny",
+        "sidecars": [{"name": "side", "image": "s:1", "future": 1,
+            "ports": [{"containerPort": 80, "future": 1}],
+            "env": [{"name": "A", "value": "1", "future": 1}],
+            "volumeMounts": [{"name": "v", "mountPath": "/v", "readonly": true}]}],
+        "volumes": [{"name": "v", "emptyDir": {"future": 1}}],
+        "appContainers": [{"volumeMounts": [{"name": "v", "mountPath": "/v", "future": 1}],
+            "envFrom": [{"configMapRef": {"name": "c"}, "future": 1}]}]
+    });
+    let first = run(vec![shop("p", spec.clone())], &api_pod());
+    assert!(first.patch.contains("future"), "a server that knows them gets them");
+    let stored: Value = serde_json::from_str(
+        &first
+            .pod
+            .to_string()
+            .replace(",\"future\":1", "")
+            .replace("\"future\":1", "")
+            .replace(",\"readonly\":true", ""),
+    )
+    .unwrap();
+    for pod in [first.pod, stored] {
+        let second = run(vec![shop("p", spec.clone())], &pod);
+        assert!(second.unchanged(), "{} {:?}", second.patch, second.denied);
+        assert_eq!(second.reason("shop/p"), "AlreadyInjected");
+    }
+}
