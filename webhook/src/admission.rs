@@ -1,6 +1,8 @@
 //! What is answered to the reviews of pods and workloads. No I/O: a body and a snapshot in, an
 //! answer out; `inject` decides.
 
+use std::fmt::Write as _;
+
 use crate::{
     answer::Answer,
     cache::Snapshot,
@@ -17,7 +19,7 @@ pub enum Reviewed {
     /// The answer, as the body of the response.
     Answered {
         /// The `AdmissionReview`.
-        body: String,
+        body: Vec<u8>,
         /// How it ended, for the metrics.
         result: ReviewResult,
     },
@@ -169,18 +171,16 @@ fn pod_answer(outcome: Outcome<'_>) -> Answer {
 
 /// Names policies and revisions in the audit log.
 fn audit(decisions: &[Decision<'_>]) -> Vec<(&'static str, String)> {
-    let list = |entry: &dyn Fn(&Decision<'_>) -> Option<String>| {
-        decisions.iter().filter_map(entry).collect::<Vec<_>>().join(",")
-    };
-    let injected = list(&|decision| {
-        let policy = decision.policy;
-        matches!(decision.reason, Reason::Injected | Reason::AlreadyInjected)
-            .then(|| format!("{}={}", policy.id, policy.revision))
-    });
-    let others = list(&|decision| {
-        (!matches!(decision.reason, Reason::Injected | Reason::AlreadyInjected))
-            .then(|| format!("{}={}", decision.policy.id, decision.reason.as_str()))
-    });
+    let (mut injected, mut others) = (String::new(), String::new());
+    for Decision { policy, reason } in decisions {
+        let (list, word) = match reason {
+            Reason::Injected | Reason::AlreadyInjected => (&mut injected, policy.revision.as_str()),
+            other => (&mut others, other.as_str()),
+        };
+        let comma = if list.is_empty() { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(list, "{comma}{}={word}", policy.id);
+    }
     [("injected", injected), ("not-injected", others)]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

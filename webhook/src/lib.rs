@@ -6,8 +6,12 @@
 
 pub mod admission;
 pub mod answer;
+pub mod body;
 pub mod cache;
+mod connection;
+mod known;
 pub mod metrics;
+pub mod request_error;
 pub mod review;
 pub mod router;
 pub mod server;

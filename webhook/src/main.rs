@@ -1,7 +1,9 @@
 //! The admission webhook of the sidecar policy operator.
 
 use std::{
+    future, io,
     net::{SocketAddr, TcpListener},
+    num::NonZero,
     sync::Arc,
     thread::available_parallelism,
     time::Duration,
@@ -29,6 +31,9 @@ use webhook::{
 
 /// How long requests still arrive after SIGTERM: other replicas are found meanwhile.
 const DRAIN: Duration = Duration::from_secs(3);
+/// One thread answers tens of thousands of reviews a second; on a large node each further one would
+/// only take memory.
+const MOST_THREADS: usize = 4;
 
 /// Injects sidecars into pods as the policies of the cluster say
 #[derive(Parser)]
@@ -46,13 +51,21 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    logging::start(arguments.shared.log_format, &arguments.shared.log_level)?;
-    // On one core a work-stealing pool only costs.
-    let mut builder = match available_parallelism() {
-        Ok(cores) if cores.get() > 1 => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
-    };
-    builder.enable_all().build()?.block_on(run(arguments))
+    logging::start(arguments.shared.log_format, &arguments.shared.log_level)
+        .context("--log-level cannot be read")?;
+    executor().enable_all().build()?.block_on(run(arguments))
+}
+
+/// On one core a work-stealing pool only costs.
+fn executor() -> tokio::runtime::Builder {
+    match available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -67,35 +80,39 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let state = AppState::new(Arc::clone(&cache), exclusions, metrics.clone());
 
     let health = health::router(readiness.clone(), Exposition::new(registry));
-    tokio::spawn(health::serve(shared.health_address, health, std::future::pending()));
-    tokio::spawn(watch::keep_cache(client.clone(), cache, metrics, readiness.clone()));
+    let health = health::serve(shared.health_address, health, future::pending());
+    tokio::spawn(watch::keep_cache(client.clone(), cache, metrics.clone(), readiness.clone()));
     tokio::spawn({
         let (certificate, readiness) = (certificate.clone(), readiness.clone());
         async move {
-            let secret = &arguments.certificate_secret;
-            watch::keep_certificate(client, &shared.namespace, secret, certificate, readiness)
+            let (namespace, secret) = (&shared.namespace, &arguments.certificate_secret);
+            watch::keep_certificate(client, namespace, secret, certificate, metrics, readiness)
                 .await;
         }
     });
-    tokio::spawn(drain_when_asked(state.clone(), readiness, stop.clone()));
-
     let listener = TcpListener::bind(arguments.listen_address)
         .with_context(|| format!("cannot listen on {}", arguments.listen_address))?;
     tracing::info!(address = %arguments.listen_address, "listening");
-    server::serve(listener, &certificate, router(state), stop).await?;
+    let drained = drain_when_asked(state.clone(), readiness, stop.clone());
+    let serving = server::serve(listener, &certificate, router(state), stop);
+    tokio::select! {
+        ended = serving => ended.context("the HTTPS server failed")?,
+        ended = health => {
+            ended.with_context(|| format!("cannot serve health on {}", shared.health_address))?;
+        }
+        Err(error) = drained => return Err(error).context("signals cannot be received"),
+    }
     tracing::info!("every request is finished");
     Ok(())
 }
 
 /// On SIGTERM: no longer ready, every answer closes its connection, then no new ones, then the end.
-async fn drain_when_asked(state: AppState, readiness: Readiness, stop: Stop) {
-    if let Err(error) = shutdown::requested().await {
-        tracing::error!(%error, "signals cannot be received");
-        return;
-    }
+async fn drain_when_asked(state: AppState, readiness: Readiness, stop: Stop) -> io::Result<()> {
+    shutdown::requested().await?;
     tracing::info!("asked to stop; draining");
     readiness.lost("draining");
     state.drain();
     tokio::time::sleep(DRAIN).await;
     stop.gracefully();
+    Ok(())
 }

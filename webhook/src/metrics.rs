@@ -1,6 +1,9 @@
 //! What is measured of requests. Labels are fixed, so that their number is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, SystemTime},
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::admission::ReviewResult;
+use crate::{admission::ReviewResult, cache::Snapshot, request_error::RequestError};
 
 /// Upper bounds of the buckets, in seconds: most reviews take microseconds.
 const BUCKETS: [f64; 12] =
@@ -18,12 +21,12 @@ const BUCKETS: [f64; 12] =
 #[derive(Clone, Debug)]
 pub struct Metrics {
     endpoints: Arc<[EndpointMetrics; 3]>,
-    /// Policies in the snapshot that compile.
-    pub policies: Gauge,
-    /// Policies in the snapshot that do not compile.
-    pub policies_rejected: Gauge,
-    /// Snapshots published since the start.
-    pub snapshots: Counter,
+    request_errors: Family<ReasonLabels, Counter>,
+    policies: Gauge,
+    policies_rejected: Gauge,
+    namespaces: Gauge,
+    published: Gauge<f64, AtomicU64>,
+    watch_interruptions: Family<WatchLabels, Counter>,
     /// Panics that were caught in a request.
     pub panics: Counter,
 }
@@ -59,6 +62,16 @@ struct EndpointLabels {
     endpoint: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchLabels {
+    watch: &'static str,
+}
+
 impl Metrics {
     /// Registers everything.
     pub fn register(registry: &mut Registry) -> Self {
@@ -78,9 +91,12 @@ impl Metrics {
         };
         let metrics = Self {
             endpoints: Arc::new([endpoint("pods"), endpoint("workloads"), endpoint("policies")]),
+            request_errors: Family::default(),
             policies: Gauge::default(),
             policies_rejected: Gauge::default(),
-            snapshots: Counter::default(),
+            namespaces: Gauge::default(),
+            published: Gauge::default(),
+            watch_interruptions: Family::default(),
             panics: Counter::default(),
         };
         registry.register("reviews", "Reviews by what is reviewed and how it ended", reviews);
@@ -101,9 +117,25 @@ impl Metrics {
             metrics.policies_rejected.clone(),
         );
         registry.register(
-            "snapshots_published",
-            "Snapshots of policies and namespaces taken since the start",
-            metrics.snapshots.clone(),
+            "snapshot_namespaces",
+            "Namespaces that requests are decided on",
+            metrics.namespaces.clone(),
+        );
+        registry.register_with_unit(
+            "snapshot_published_timestamp",
+            "When policies or namespaces last changed here, in Unix time",
+            Unit::Seconds,
+            metrics.published.clone(),
+        );
+        registry.register(
+            "watch_interruptions",
+            "Times that a watch ended with an error and began again",
+            metrics.watch_interruptions.clone(),
+        );
+        registry.register(
+            "request_errors",
+            "Requests that were not answered with a review, by reason",
+            metrics.request_errors.clone(),
         );
         registry.register("panics", "Panics caught in a request", metrics.panics.clone());
         metrics
@@ -125,5 +157,25 @@ impl Metrics {
             ReviewResult::Failed => &endpoint.failed,
         }
         .inc();
+    }
+
+    /// Counts a request that was not answered with a review.
+    pub(crate) fn count_error(&self, error: &RequestError) {
+        self.request_errors.get_or_create(&ReasonLabels { reason: error.as_str() }).inc();
+    }
+
+    /// Counts the end of a watch by an error.
+    pub(crate) fn count_interruption(&self, watch: &'static str) {
+        self.watch_interruptions.get_or_create(&WatchLabels { watch }).inc();
+    }
+
+    /// Describes the snapshot that is published at this time.
+    pub(crate) fn describe(&self, snapshot: &Snapshot, now: SystemTime) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.policies.set(gauge(snapshot.policies.len()));
+        self.policies_rejected.set(gauge(snapshot.rejected.len()));
+        self.namespaces.set(gauge(snapshot.namespaces.len()));
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.published.set(since_epoch.as_secs_f64());
     }
 }

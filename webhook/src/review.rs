@@ -106,7 +106,7 @@ pub fn text(body: &[u8]) -> Result<&str, ReviewError> {
 
 /// Reads the request of a review.
 pub fn read<'a, O: Deserialize<'a>>(body: &'a str) -> Result<Request<'a, O>, ReviewError> {
-    let review: Review<'a, O> = serde_json::from_str(body)?;
+    let review: Review<'a, O> = inject::read(body)?;
     if review.kind.as_str() != "AdmissionReview" || review.api_version.as_str() != API_VERSION {
         return Err(ReviewError::Kind {
             kind: review.kind.as_str().to_owned(),
@@ -120,3 +120,7 @@ pub fn read<'a, O: Deserialize<'a>>(body: &'a str) -> Result<Request<'a, O>, Rev
 pub fn read_without_object(body: &str) -> Result<Request<'_, IgnoredAny>, ReviewError> {
     read(body)
 }
+
+#[cfg(test)]
+#[path = "review_tests.rs"]
+mod tests;

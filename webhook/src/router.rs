@@ -11,35 +11,28 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use inject::Exclusions;
 use serde_json::{Map, Value, json};
-use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     admission::{self, ReviewResult, Reviewed},
+    body::BodyMemory,
     cache::{Cache, Snapshot},
     metrics::{Endpoint, Metrics},
+    request_error::RequestError,
     review::{self, ReviewError},
     validate,
 };
 
-/// Largest body that is read. The API server's objects end well below it.
-pub const BODY_LIMIT: usize = 7 << 20;
-/// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(5);
-/// Memory for bodies that are being read, in KiB; further requests wait for it.
-const BODY_MEMORY_KIB: usize = 256 << 10;
-const JSON: [(header::HeaderName, HeaderValue); 1] =
+const JSON: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-/// How long a request waits for memory or for a namespace to become known.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for its namespace to become known.
+const NAMESPACE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What the routes share.
 #[derive(Clone, Debug)]
@@ -50,7 +43,7 @@ struct Shared {
     cache: Arc<Cache>,
     exclusions: Exclusions,
     metrics: Metrics,
-    body_memory: Semaphore,
+    body_memory: BodyMemory,
     draining: AtomicBool,
 }
 
@@ -62,7 +55,7 @@ impl AppState {
             cache,
             exclusions,
             metrics,
-            body_memory: Semaphore::new(BODY_MEMORY_KIB),
+            body_memory: BodyMemory::default(),
             draining: AtomicBool::new(false),
         }))
     }
@@ -92,8 +85,9 @@ async fn mutate_workloads(State(state): State<AppState>, request: Request) -> Re
 }
 
 async fn validate_policies(State(state): State<AppState>, request: Request) -> Response {
-    let review = |body: &str, _: &Snapshot, _: &Exclusions| validate::review_policy(body);
-    answer(&state, request, Endpoint::Policies, review).await
+    let review: ReviewFunction = |body, _, _| validate::review_policy(body);
+    let answer = answer(&state, request, Endpoint::Policies, review).await;
+    respond(&state, answer)
 }
 
 /// The policies of the snapshot: which generation of which object this replica serves.
@@ -126,51 +120,54 @@ async fn mutate(
     endpoint: Endpoint,
     review: ReviewFunction,
 ) -> Response {
-    if !state.0.cache.load().synced {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "the policies are not known yet");
-    }
-    answer(state, request, endpoint, review).await
+    let answer = if state.0.cache.load().synced {
+        answer(state, request, endpoint, review).await
+    } else {
+        Err(RequestError::NotSynced)
+    };
+    respond(state, answer)
 }
 
 async fn answer(
     state: &AppState,
     request: Request,
     endpoint: Endpoint,
-    review: impl Fn(&str, &Snapshot, &Exclusions) -> Result<Reviewed, ReviewError>,
-) -> Response {
-    let body = match read_body(state, request).await {
-        Ok(body) => body,
-        Err(response) => return response,
-    };
+    review: ReviewFunction,
+) -> Result<Vec<u8>, RequestError> {
+    let body = state.0.body_memory.read(request).await?;
     let started = Instant::now();
-    let reviewed = match review::text(&body) {
-        Ok(text) => decide(state, text, review).await,
-        Err(error) => Err(error),
-    };
-    let response = match reviewed {
-        Ok((body, result)) => {
-            state.0.metrics.count(endpoint, result, started.elapsed());
-            (JSON, body).into_response()
-        }
+    let text = review::text(&body.bytes)?;
+    let (answer, result) = decide(state, text, review).await?;
+    state.0.metrics.count(endpoint, result, started.elapsed());
+    Ok(answer)
+}
+
+/// The response that carries an answer; while draining it also ends its connection.
+fn respond(state: &AppState, answer: Result<Vec<u8>, RequestError>) -> Response {
+    let mut response = match answer {
+        Ok(body) => (JSON, body).into_response(),
         Err(error) => {
-            state.0.metrics.count(endpoint, ReviewResult::Failed, started.elapsed());
-            tracing::warn!(%error, "a review could not be read");
-            plain(StatusCode::BAD_REQUEST, &error.to_string())
+            state.0.metrics.count_error(&error);
+            tracing::warn!(%error, "a request was not answered with a review");
+            error.into_response()
         }
     };
-    closing_while_draining(state, response)
+    if state.0.draining.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn decide(
     state: &AppState,
     body: &str,
-    review: impl Fn(&str, &Snapshot, &Exclusions) -> Result<Reviewed, ReviewError>,
-) -> Result<(String, ReviewResult), ReviewError> {
+    review: ReviewFunction,
+) -> Result<(Vec<u8>, ReviewResult), ReviewError> {
     let Shared { cache, exclusions, .. } = &*state.0;
-    let mut reviewed = caught(state, body, &review)?;
+    let mut reviewed = caught(state, body, review)?;
     if let Reviewed::UnknownNamespace(name) = &reviewed {
-        reviewed = if cache.wait_for_namespace(name, PATIENCE).await {
-            caught(state, body, &review)?
+        reviewed = if cache.wait_for_namespace(name, NAMESPACE_DEADLINE).await {
+            caught(state, body, review)?
         } else {
             let reason = format!("the namespace {name:?} is not known to the webhook yet");
             admission::review_undecided(body, &cache.load(), exclusions, &reason)?
@@ -190,11 +187,7 @@ async fn decide(
 }
 
 /// Reviews on the newest snapshot. A panic is counted and becomes an answer like any other failure.
-fn caught(
-    state: &AppState,
-    body: &str,
-    review: impl Fn(&str, &Snapshot, &Exclusions) -> Result<Reviewed, ReviewError>,
-) -> Result<Reviewed, ReviewError> {
+fn caught(state: &AppState, body: &str, review: ReviewFunction) -> Result<Reviewed, ReviewError> {
     let Shared { cache, exclusions, metrics, .. } = &*state.0;
     let snapshot = cache.load();
     let reviewed = catch_unwind(AssertUnwindSafe(|| review(body, &snapshot, exclusions)));
@@ -203,46 +196,6 @@ fn caught(
         tracing::error!("a review caused a panic; please report the object that did");
         admission::review_undecided(body, &snapshot, exclusions, "the webhook failed inside")
     })
-}
-
-/// Reads a body within the limits of size, memory and time.
-async fn read_body(state: &AppState, request: Request) -> Result<Bytes, Response> {
-    let length = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-        .unwrap_or(BODY_LIMIT);
-    if length > BODY_LIMIT {
-        return Err(too_large());
-    }
-    let memory = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-    let permit = timeout(PATIENCE, state.0.body_memory.acquire_many(memory)).await;
-    let Ok(Ok(_permit)) = permit else {
-        return Err(plain(StatusCode::SERVICE_UNAVAILABLE, "too many large requests at once"));
-    };
-    let read = Limited::new(request.into_body(), BODY_LIMIT).collect();
-    match timeout(BODY_DEADLINE, read).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(plain(StatusCode::BAD_REQUEST, &error.to_string())),
-        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
-    }
-}
-
-fn too_large() -> Response {
-    let text = format!("the body is larger than {} MiB", BODY_LIMIT >> 20);
-    plain(StatusCode::PAYLOAD_TOO_LARGE, &text)
-}
-
-fn plain(status: StatusCode, text: &str) -> Response {
-    (status, format!("{text}\n")).into_response()
-}
-
-fn closing_while_draining(state: &AppState, mut response: Response<Body>) -> Response {
-    if state.0.draining.load(Ordering::Relaxed) {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 #[cfg(test)]
@@ -261,6 +214,7 @@ mod tests {
         let reviewed = caught(&state, review, |_, _, _| panic!("on purpose")).unwrap();
         let Reviewed::Answered { body, result } = reviewed else { panic!("there is an answer") };
         assert_eq!(result, ReviewResult::Failed);
+        let body = String::from_utf8(body).unwrap();
         assert!(
             body.contains(r#""allowed":true"#) && body.contains("the webhook failed inside"),
             "{body}"

@@ -8,11 +8,16 @@ use axum_server::{
     accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use hyper_util::rt::TokioTimer;
 use runtime::tls::ServingCertificate;
 
-/// How long a client may take for a handshake, and then for the headers of a request.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+use crate::connection::{BoundedAcceptor, ConnectionLimits};
+
+/// The API server keeps an idle connection for 90 seconds and has to be the one who closes it.
+const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
+    connections: 1024,
+    head: Duration::from_secs(5),
+    idle: Duration::from_secs(120),
+};
 /// How long requests that are under way may take once the server stops.
 const FINISH_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -28,6 +33,9 @@ impl Stop {
 }
 
 /// Serves the routes on a bound listener until stopped. New connections get the newest certificate.
+///
+/// HTTP/1.1 only, as the API server speaks it to webhooks: its connections spread over replicas,
+/// which streams of one HTTP/2 connection would not.
 pub async fn serve(
     listener: TcpListener,
     certificate: &ServingCertificate,
@@ -36,17 +44,14 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let config = certificate.server_config().map_err(io::Error::other)?;
-    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
-        .handshake_timeout(HEADER_DEADLINE)
+    let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
+        .handshake_timeout(CONNECTION_LIMITS.head)
         // Without it each answer waits for the client's acknowledgement of the one before.
         .acceptor(NoDelayAcceptor::new());
-    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(stop.0);
-    let http = server.http_builder();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
-    http.http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .max_concurrent_streams(250);
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(BoundedAcceptor::new(tls, CONNECTION_LIMITS))
+        .handle(stop.0)
+        .http1_only();
+    server.http_builder().http1().header_read_timeout(None);
     server.serve(router.into_make_service()).await
 }

@@ -1,9 +1,8 @@
 //! Reviews of our own two kinds: a policy that does not compile is refused when it is written.
 
 use crds::PolicySpec;
-use inject::{PolicyId, compile};
+use inject::{Invalid, PolicyId, Problem, Raw, compile};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     admission::{Reviewed, answered},
@@ -18,7 +17,7 @@ const UNPROCESSABLE: u16 = 422;
 struct Policy<'a> {
     metadata: Metadata,
     #[serde(borrow, default)]
-    spec: Option<&'a RawValue>,
+    spec: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +48,7 @@ pub(crate) fn review_policy(body: &str) -> Result<Reviewed, ReviewError> {
 fn is_to_be_checked(request: &Request<'_, Policy<'_>>, policy: &Policy<'_>) -> bool {
     let spec_stays = || {
         let before = request.old_object.as_ref().and_then(|old| old.spec);
-        before.is_some() && before.map(RawValue::get) == policy.spec.map(RawValue::get)
+        before.is_some() && before.map(Raw::get) == policy.spec.map(Raw::get)
     };
     matches!(request.operation.as_str(), "CREATE" | "UPDATE")
         && policy.metadata.deletion_timestamp.is_none()
@@ -58,17 +57,36 @@ fn is_to_be_checked(request: &Request<'_, Policy<'_>>, policy: &Policy<'_>) -> b
 
 fn check(request: &Request<'_, Policy<'_>>, policy: &Policy<'_>) -> Answer {
     let metadata = &policy.metadata;
-    let spec: PolicySpec = match policy.spec.map(|raw| serde_json::from_str(raw.get())) {
-        Some(Ok(spec)) => spec,
-        Some(Err(error)) => return Answer::refused(UNPROCESSABLE, format!("spec: {error}")),
-        None => return Answer::refused(UNPROCESSABLE, "spec: is missing".to_owned()),
-    };
     let id = match request.namespace() {
         "" => PolicyId::cluster(&metadata.name),
         namespace => PolicyId::namespaced(namespace, &metadata.name),
     };
-    match compile(id, &metadata.uid, metadata.generation, &spec) {
+    let refused = |problems: String| {
+        Answer::refused(UNPROCESSABLE, format!("{} {id} cannot work:\n{problems}", id.kind()))
+    };
+    let spec = match read_spec(policy) {
+        Ok(spec) => spec,
+        Err(problem) => return refused(problem.to_string()),
+    };
+    match compile(id.clone(), &metadata.uid, metadata.generation, &spec) {
         Ok(_) => Answer::allowed(),
-        Err(invalid) => Answer::refused(UNPROCESSABLE, invalid.to_string()),
+        Err(Invalid { problems }) => {
+            refused(problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))
+        }
     }
+}
+
+fn read_spec(policy: &Policy<'_>) -> Result<PolicySpec, Problem> {
+    let Some(raw) = policy.spec else {
+        return Err(Problem { path: "spec".to_owned(), message: "is missing".to_owned() });
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let inside = error.path().to_string();
+        let path = if inside == "." { "spec".to_owned() } else { format!("spec.{inside}") };
+        let message = error.into_inner().to_string();
+        // The position in the JSON of the request tells nobody anything.
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        Problem { path, message }
+    })
 }

@@ -1,0 +1,61 @@
+//! HTTPS by the same libraries as the webhook and nothing more: for the null server and the recorder.
+
+use std::{convert::Infallible, future::Future, sync::Arc};
+
+use http_body_util::Full;
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// Serves HTTP/1.1 over TLS until the listener fails. `answer` gives the body of each answer.
+pub async fn serve<A, F>(
+    listener: TcpListener,
+    config: ServerConfig,
+    answer: A,
+) -> std::io::Result<()>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Bytes> + Send + 'static,
+{
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(connection(stream, acceptor.clone(), answer.clone()));
+    }
+}
+
+async fn connection<A, F>(stream: TcpStream, acceptor: TlsAcceptor, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Bytes>,
+{
+    let service = service_fn(|request| {
+        let body = answer(request);
+        async {
+            let mut response = Response::new(Full::new(body.await));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let served = match acceptor.accept(stream).await {
+        Ok(stream) => http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = served {
+        eprintln!("connection ended: {error}");
+    }
+}

@@ -1,0 +1,92 @@
+//! The installation under test: where it is, and what the disruption tests do to it.
+
+use std::sync::OnceLock;
+
+use crate::command::{Answer, kubectl, run};
+
+/// Namespace of the operator.
+pub const NAMESPACE: &str = "sidecar-policy-system";
+/// The Helm release; the names of everything it installs start with it.
+pub const RELEASE: &str = "sidecar-policy";
+/// The Deployment of the webhook.
+pub const WEBHOOK: &str = "deployment/sidecar-policy-webhook";
+/// The Deployment of the operator.
+pub const OPERATOR: &str = "deployment/sidecar-policy-operator";
+
+const ROLLOUT_TIMEOUT: &str = "--timeout=120s";
+
+/// Fails unless chart and webhook are there and ready; asked once a test run.
+pub fn require() {
+    static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        for deployment in [WEBHOOK, OPERATOR] {
+            let answer =
+                kubectl(&["rollout", "status", deployment, "-n", NAMESPACE, ROLLOUT_TIMEOUT]);
+            if !answer.succeeded {
+                return Err(answer.errors);
+            }
+        }
+        Ok(())
+    });
+    if let Err(why) = found {
+        panic!("the chart is not installed, run e2e/install: {why}");
+    }
+}
+
+/// Runs `kubectl` in the operator's namespace; it must succeed.
+#[allow(clippy::must_use_candidate, reason = "most commands are run for what they do")]
+#[track_caller]
+pub fn kubectl_here(arguments: &[&str]) -> String {
+    kubectl(&[&["-n", NAMESPACE], arguments].concat()).expect_success()
+}
+
+/// Waits until a Deployment runs what it should, all of it ready.
+#[track_caller]
+pub fn wait_for_rollout(deployment: &str) {
+    kubectl_here(&["rollout", "status", deployment, ROLLOUT_TIMEOUT]);
+}
+
+/// Installs the chart, or upgrades to what the checkout holds, and waits until it serves.
+#[track_caller]
+pub fn install() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/install");
+    let _ = run(script, &[], None).expect_success();
+}
+
+/// Runs `helm` for our release.
+#[must_use]
+pub fn helm(arguments: &[&str]) -> Answer {
+    run("helm", &[arguments, &["--namespace", NAMESPACE]].concat(), None)
+}
+
+/// The webhook scaled away. Brought back when this is dropped, so that a failing test leaves it
+/// running for the next.
+pub struct WebhookDown {
+    replicas: String,
+}
+
+impl WebhookDown {
+    /// Scales the webhook to zero and waits until no pod of it is left to answer.
+    #[must_use]
+    pub fn scale_away() -> Self {
+        let replicas = kubectl_here(&["get", WEBHOOK, "-o", "jsonpath={.spec.replicas}"]);
+        let down = Self { replicas };
+        kubectl_here(&["scale", WEBHOOK, "--replicas=0"]);
+        let selector = "--selector=app.kubernetes.io/component=webhook";
+        kubectl_here(&["wait", "pod", selector, "--for=delete", "--timeout=90s"]);
+        down
+    }
+
+    /// Brings the webhook back and waits until it is ready.
+    pub fn recover(self) {
+        drop(self);
+        wait_for_rollout(WEBHOOK);
+    }
+}
+
+impl Drop for WebhookDown {
+    fn drop(&mut self) {
+        let replicas = format!("--replicas={}", self.replicas);
+        let _ = kubectl(&["scale", WEBHOOK, &replicas, "-n", NAMESPACE]);
+    }
+}

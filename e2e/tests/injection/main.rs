@@ -1,0 +1,23 @@
+//! What a policy does to the pods of a working installation. Every test has a namespace of its own,
+//! so that all can run side by side.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test reports what went wrong by panicking"
+)]
+
+mod catalogue;
+mod conflicts;
+mod repetition;
+mod requests;
+mod selection;
+mod shapes;
+mod sidecars;
+mod status;
+mod validation;
+mod workloads;
+
+use std::time::Duration;
+
+/// How long the cluster may take for anything that is not started yet.
+const DEADLINE: Duration = Duration::from_secs(90);
