@@ -25,7 +25,8 @@ fn the_page_says_what_the_program_says() {
 }
 
 fn page() -> String {
-    let mut command = Arguments::command();
+    // Whether lines wrap would depend on the features that other packages ask of clap.
+    let mut command = Arguments::command().term_width(0);
     command.build();
     let mut page = String::from(
         "<!-- Made of the program's own definitions: UPDATE_REFERENCE=1 cargo test -p cli reference -->\n\

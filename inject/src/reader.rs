@@ -13,7 +13,7 @@ use serde::{
     },
     forward_to_deserialize_any,
 };
-use serde_json::{Error, value::RawValue};
+use serde_json::{Error, Number, value::RawValue};
 
 /// Reads a value from JSON text, borrowing from it. The error says what has the wrong type.
 ///
@@ -209,12 +209,13 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                     }
                 }
             }
-            _ => {
-                let mut scalar = serde_json::Deserializer::from_str(self.skip()?);
-                let value = scalar.deserialize_any(visitor)?;
-                scalar.end()?;
-                Ok(value)
-            }
+            _ => match self.skip()? {
+                "null" => visitor.visit_unit(),
+                "true" => visitor.visit_bool(true),
+                "false" => visitor.visit_bool(false),
+                // Read first, so that an error speaks of the type and not of a place in these digits.
+                number => serde_json::from_str::<Number>(number)?.deserialize_any(visitor),
+            },
         }
     }
 

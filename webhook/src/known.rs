@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -163,6 +164,8 @@ enum CompileError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    #[error("compiling it caused a panic; please report the policy")]
+    Panic,
 }
 
 fn policy_changed(event: &Event<DynamicObject>) -> Option<PolicyId> {
@@ -178,7 +181,9 @@ fn id(object: &DynamicObject) -> PolicyId {
 
 fn compiled(object: &DynamicObject) -> Compiled {
     let generation = object.metadata.generation.unwrap_or_default();
-    match compile_object(object, generation) {
+    // Whatever is wrong with one policy, the others go on.
+    let compiled = catch_unwind(AssertUnwindSafe(|| compile_object(object, generation)));
+    match compiled.unwrap_or(Err(CompileError::Panic)) {
         Ok(policy) => Compiled::Served(Arc::new(policy)),
         Err(error) => {
             let policy = id(object);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser;
 use inject::Exclusions;
 use kube::Client;
@@ -81,8 +81,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let health = health::router(readiness.clone(), Exposition::new(registry));
     let health = health::serve(shared.health_address, health, future::pending());
-    tokio::spawn(watch::keep_cache(client.clone(), cache, metrics.clone(), readiness.clone()));
-    tokio::spawn({
+    let policies = watch::keep_cache(client.clone(), cache, metrics.clone(), readiness.clone());
+    let policies = tokio::spawn(policies);
+    let certificates = tokio::spawn({
         let (certificate, readiness) = (certificate.clone(), readiness.clone());
         async move {
             let (namespace, secret) = (&shared.namespace, &arguments.certificate_secret);
@@ -101,6 +102,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ended.with_context(|| format!("cannot serve health on {}", shared.health_address))?;
         }
         Err(error) = drained => return Err(error).context("signals cannot be received"),
+        // A replica that no longer hears of changes must not go on looking healthy.
+        _ = policies => bail!("the watches of policies and namespaces ended"),
+        _ = certificates => bail!("the watch of the certificate ended"),
     }
     tracing::info!("every request is finished");
     Ok(())
