@@ -1,15 +1,62 @@
 //! Log lines on standard error.
 
+use std::{
+    error::Error,
+    io::{IsTerminal as _, stderr},
+};
+
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
 use crate::arguments::LogFormat;
 
 /// Starts logging for the whole process. The error says what of the filter cannot be read.
 pub fn start(format: LogFormat, level: &str) -> Result<(), ParseError> {
-    let lines = fmt().with_env_filter(EnvFilter::try_new(level)?).with_writer(std::io::stderr);
+    let lines = fmt()
+        .with_env_filter(EnvFilter::try_new(level)?)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Text => lines.init(),
     }
     Ok(())
+}
+
+/// An error and what caused it, in one line. A cause that the error already tells is not repeated.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failed {
+        #[error("cannot connect")]
+        Silent(#[source] io::Error),
+        #[error("cannot connect: {0}")]
+        Telling(#[source] io::Error),
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let cause = || io::Error::other("no route");
+        for error in [Failed::Silent(cause()), Failed::Telling(cause())] {
+            assert_eq!(with_causes(&error), "cannot connect: no route");
+        }
+    }
 }

@@ -14,7 +14,7 @@ fn anything() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((".{0,8}", inner), 0..4).prop_map(|entries| Value::from_iter(entries)),
+            vec((".{0,8}", inner), 0..4).prop_map(Value::from_iter),
         ]
     })
 }

@@ -13,7 +13,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use runtime::{health::Readiness, tls::ServingCertificate};
+use runtime::{health::Readiness, logging::with_causes, tls::ServingCertificate};
 
 use crate::{
     cache::Cache,
@@ -106,7 +106,8 @@ fn changes<T: Send>(
         .default_backoff()
         .inspect_err(move |error| {
             metrics.count_interruption(name);
-            tracing::warn!(watch = name, %error, "a watch was interrupted; it begins again");
+            let error = with_causes(error);
+            tracing::warn!(watch = name, error, "a watch was interrupted; it begins again");
         })
         .filter_map(|event| async { event.ok() })
 }
