@@ -14,6 +14,7 @@ mod injection;
 mod journal;
 mod json;
 mod merge;
+mod nested;
 mod pod;
 mod policy;
 mod policy_set;

@@ -2,8 +2,8 @@
 //!
 //! Most of a review is never looked at (`managedFields` alone is a third of it), so how fast a value
 //! can be passed over decides what a request costs. serde's data model stays; only the scanner is
-//! our own: it goes from quote to quote, eight bytes at a time, and does not check the grammar of
-//! what it passes over, which the API server wrote and nothing of which is copied anywhere.
+//! our own. It does not check the grammar of what it passes over, which the API server wrote and
+//! nothing of which is copied anywhere.
 
 use serde::{
     Deserialize, Deserializer, de,
@@ -14,6 +14,8 @@ use serde::{
     forward_to_deserialize_any,
 };
 use serde_json::{Error, Number, value::RawValue};
+
+use crate::nested::end_of_nested;
 
 /// Reads a value from JSON text, borrowing from it. The error says what has the wrong type.
 ///
@@ -108,7 +110,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.at = match first {
             b'"' => end_of_string(self.text.as_bytes(), start)?,
-            b'{' | b'[' => end_of_nested(self.text.as_bytes(), start)?,
+            b'{' | b'[' => end_of_nested(self.text.as_bytes(), start).ok_or_else(unexpected_end)?,
             _ => end_of_scalar(self.text.as_bytes(), start),
         };
         match self.text.get(start..self.at) {
@@ -153,27 +155,6 @@ fn bytes_equal(word: u64, byte: u8) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let zero_where_equal = word ^ (ONES * u64::from(byte));
     zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7)
-}
-
-/// Where a list or map ends that begins at `start`.
-fn end_of_nested(bytes: &[u8], start: usize) -> Result<usize, Error> {
-    let (mut at, mut depth) = (start, 0_usize);
-    loop {
-        match bytes.get(at) {
-            None => return Err(unexpected_end()),
-            Some(b'"') => {
-                at = end_of_string(bytes, at)?;
-                continue;
-            }
-            Some(b'{' | b'[') => depth += 1,
-            Some(b'}' | b']') => depth -= 1,
-            Some(_) => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return Ok(at);
-        }
-    }
 }
 
 /// Where a number or word ends that begins at `start`.

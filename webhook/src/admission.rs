@@ -13,6 +13,9 @@ use inject::{
     Decision, Exclusions, Operation, Outcome, Pod, Reason, Workload, WorkloadKind, carry, inject,
 };
 
+/// Bytes that most patches fit into.
+const PATCH_CAPACITY: usize = 2048;
+
 /// What came of a review.
 #[derive(Debug)]
 pub enum Reviewed {
@@ -160,6 +163,7 @@ fn pod_answer(outcome: Outcome<'_>) -> Answer {
         None => Answer::allowed(),
     };
     if !outcome.edits.is_empty() {
+        answer.patch.reserve(PATCH_CAPACITY);
         outcome.edits.write(&mut answer.patch);
     }
     answer.warnings = outcome.warnings;
