@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
+    BoxError,
+    body::Body,
     http::{Request, header},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -16,7 +17,7 @@ use crate::request_error::RequestError;
 
 /// Largest body that is read, in bytes. The API server's objects end well below it.
 pub const BODY_LIMIT: usize = 7 << 20;
-/// Memory for bodies, in KiB. Each may be in memory twice while it arrives.
+/// Memory for bodies, in KiB, well below the memory limit that the chart sets.
 const MEMORY_KIB: usize = 128 << 10;
 /// How long a request waits for memory.
 const MEMORY_DEADLINE: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ impl Default for BodyMemory {
 /// A body, and its share of the memory for bodies.
 #[derive(Debug)]
 pub(crate) struct HeldBody<'a> {
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: Vec<u8>,
     _share: SemaphorePermit<'a>,
 }
 
@@ -51,14 +52,26 @@ impl BodyMemory {
         let Ok(Ok(share)) = timeout(MEMORY_DEADLINE, self.0.acquire_many(share)).await else {
             return Err(RequestError::NoMemory);
         };
-        let arrival = Limited::new(request.into_body(), BODY_LIMIT).collect();
+        let arrival = collect(Limited::new(request.into_body(), BODY_LIMIT), length);
         match timeout(ARRIVAL_DEADLINE, arrival).await {
-            Ok(Ok(body)) => Ok(HeldBody { bytes: body.to_bytes(), _share: share }),
+            Ok(Ok(bytes)) => Ok(HeldBody { bytes, _share: share }),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(RequestError::TooLarge),
             Ok(Err(error)) => Err(RequestError::Broken(error)),
             Err(_) => Err(RequestError::TooSlow),
         }
     }
+}
+
+/// Copies what arrives, so that the connection's own buffer is free again at once: keeping its parts
+/// would make the server allocate a new one for each request.
+async fn collect(mut body: Limited<Body>, length: usize) -> Result<Vec<u8>, BoxError> {
+    let mut bytes = Vec::with_capacity(length);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes)
 }
 
 fn announced_length(request: &Request<Body>) -> Option<usize> {
