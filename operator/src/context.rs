@@ -69,6 +69,11 @@ impl WriteError {
     }
 }
 
+/// Waits for a write, but not for ever.
+async fn in_time<K>(write: impl Future<Output = kube::Result<K>>) -> Result<K, WriteError> {
+    Ok(tokio::time::timeout(WRITE_TIMEOUT, write).await??)
+}
+
 impl Context {
     /// Server-side apply of an object.
     pub(crate) async fn apply<K>(
@@ -81,8 +86,7 @@ impl Context {
         K: Clone + DeserializeOwned + Debug,
     {
         let parameters = self.parameters()?;
-        let patch = Patch::Apply(object);
-        Ok(tokio::time::timeout(WRITE_TIMEOUT, api.patch(name, &parameters, &patch)).await??)
+        in_time(api.patch(name, &parameters, &Patch::Apply(object))).await
     }
 
     /// Server-side apply of the `status` subresource of an object.
@@ -96,9 +100,7 @@ impl Context {
         K: Clone + DeserializeOwned + Debug,
     {
         let parameters = self.parameters()?;
-        let patch = Patch::Apply(object);
-        let write = api.patch_status(name, &parameters, &patch);
-        Ok(tokio::time::timeout(WRITE_TIMEOUT, write).await??)
+        in_time(api.patch_status(name, &parameters, &Patch::Apply(object))).await
     }
 
     fn parameters(&self) -> Result<PatchParams, WriteError> {
