@@ -16,3 +16,7 @@ pub const CARRIED: &str = "sidecarpolicy.dev/carried";
 pub const INJECTED: &str = "sidecarpolicy.dev/injected";
 /// On a pod: `{"<policy>": "<reason>"}` of the policies that could not be applied.
 pub const SKIPPED: &str = "sidecarpolicy.dev/skipped";
+/// Prefix of annotations that carry a policy's files: `files.sidecarpolicy.dev/<policy>.<position>`.
+pub const FILE_PREFIX: &str = "files.sidecarpolicy.dev/";
+/// Prefix of annotations that carry the files of the cluster kind.
+pub const CLUSTER_FILE_PREFIX: &str = "files.cluster.sidecarpolicy.dev/";

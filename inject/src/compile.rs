@@ -1,18 +1,9 @@
 //! Turns the spec of a policy into what a request needs, or says everything that is wrong with it.
 
-use crds::{
-    ConflictAction, FailurePolicy, Mode, Placement, PlacementBlock, PolicySpec, SidecarType,
-};
-use k8s_openapi::api::core::v1 as core;
-use serde_json::{Map, Value};
+use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 
 use crate::{
-    Invalid, Policy, PolicyId, Selector,
-    policy::{
-        AppContainers, AppField, Block, ContainerList, Mount, Rendered, Sidecar, Variable, Volume,
-    },
-    problem::Problems,
-    revision::revision,
+    Invalid, Policy, PolicyId, Selector, problem::Problems, render, revision::revision,
     unsupported, validation,
 };
 
@@ -35,10 +26,13 @@ pub fn compile(
     validation::sidecars(&spec.sidecars, &mut problems);
     validation::volumes(&spec.volumes, &mut problems);
     validation::app_containers(&spec.app_containers, &mut problems);
-    if spec.sidecars.is_empty() && spec.volumes.is_empty() && spec.app_containers.is_empty() {
-        problems
-            .add("spec", "puts nothing in; name at least one of sidecars, volumes, appContainers");
+    if puts_nothing_in(spec) {
+        problems.add(
+            "spec",
+            "puts nothing in; name at least one of sidecars, volumes, files, appContainers, pod",
+        );
     }
+    let content = render::content(&id, spec);
     let on_conflict = spec.on_conflict.unwrap_or(match spec.failure_policy {
         FailurePolicy::Fail => ConflictAction::Deny,
         FailurePolicy::Ignore => ConflictAction::Skip,
@@ -59,9 +53,7 @@ pub fn compile(
         operating_system: spec.os,
         host_network: spec.host_network,
         denies_conflicts: enforced && on_conflict == ConflictAction::Deny,
-        sidecars: spec.sidecars.iter().map(sidecar).collect(),
-        volumes: spec.volumes.iter().map(volume).collect(),
-        app_containers: spec.app_containers.iter().map(app_containers).collect(),
+        content,
     })
 }
 
@@ -80,94 +72,10 @@ fn namespace_selector(id: &PolicyId, spec: &PolicySpec, problems: &mut Problems)
     Selector::compile(selector, path, problems)
 }
 
-fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
-    let list = match sidecar.kind {
-        SidecarType::Sidecar | SidecarType::Init => ContainerList::InitContainers,
-        SidecarType::Container => ContainerList::Containers,
-    };
-    let block = match (&sidecar.placement, sidecar.kind) {
-        (Some(Placement::Block(PlacementBlock::First)), _) => Block::First,
-        (Some(Placement::Block(PlacementBlock::Last)), _) | (_, SidecarType::Container) => {
-            Block::Last
-        }
-        _ => Block::First,
-    };
-    let restarts_always = sidecar.kind == SidecarType::Sidecar;
-    let mut rendered = named(&sidecar.name, &sidecar.container);
-    if restarts_always {
-        rendered.insert("restartPolicy".to_owned(), "Always".into());
-    }
-    let used = ["volumeMounts", "volumeDevices"];
-    let used = used.into_iter().filter_map(|field| sidecar.container.get(field)?.as_array());
-    Sidecar {
-        name: sidecar.name.clone(),
-        list,
-        block,
-        restarts_always,
-        image: text(&sidecar.container, "image"),
-        mounted_volumes: used
-            .flatten()
-            .filter_map(|mount| mount.get("name")?.as_str().map(str::to_owned))
-            .collect(),
-        rendered: Rendered::new::<core::Container>(rendered),
-    }
-}
-
-fn volume(volume: &crds::Volume) -> Volume {
-    Volume {
-        name: volume.name.clone(),
-        rendered: Rendered::new::<core::Volume>(named(&volume.name, &volume.source)),
-    }
-}
-
-fn app_containers(app: &crds::AppContainers) -> AppContainers {
-    let json = |fields: &Map<String, Value>| Value::Object(fields.clone()).to_string();
-    let fields = [
-        (AppField::LivenessProbe, &app.liveness_probe),
-        (AppField::ReadinessProbe, &app.readiness_probe),
-        (AppField::StartupProbe, &app.startup_probe),
-        (AppField::Lifecycle, &app.lifecycle),
-    ];
-    AppContainers {
-        names: app.containers.clone(),
-        include: app.include,
-        mounts: app
-            .volume_mounts
-            .iter()
-            .map(|mount| Mount {
-                path: text(mount, "mountPath"),
-                volume: text(mount, "name"),
-                rendered: Rendered::new::<core::VolumeMount>(mount.clone()),
-            })
-            .collect(),
-        env: app
-            .env
-            .iter()
-            .map(|variable| Variable {
-                name: variable.name.clone(),
-                json: Value::Object(named(&variable.name, &variable.variable)).to_string(),
-            })
-            .collect(),
-        env_from: app
-            .env_from
-            .iter()
-            .map(|source| Rendered::new::<core::EnvFromSource>(source.clone()))
-            .collect(),
-        fields: fields
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, json(value.as_ref()?))))
-            .collect(),
-    }
-}
-
-/// The fields of an object with its name in front, where people look for it.
-fn named(name: &str, fields: &Map<String, Value>) -> Map<String, Value> {
-    let mut object = Map::with_capacity(fields.len() + 2);
-    object.insert("name".to_owned(), name.into());
-    object.extend(fields.iter().map(|(key, value)| (key.clone(), value.clone())));
-    object
-}
-
-fn text(fields: &Map<String, Value>, name: &str) -> String {
-    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+fn puts_nothing_in(spec: &PolicySpec) -> bool {
+    spec.sidecars.is_empty()
+        && spec.volumes.is_empty()
+        && spec.files.is_empty()
+        && spec.app_containers.is_empty()
+        && spec.pod.as_ref().is_none_or(|pod| *pod == crds::PodPatch::default())
 }

@@ -1,14 +1,18 @@
 //! What happens to a pod: which policies reach it, what goes in, and what people are told.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crds::keys;
 
 use crate::{
-    Conflict, Exclusions, Namespace, Policy, PolicySet, Reason,
+    Conflict, Exclusions, Namespace, Notice, Policy, PolicySet, Reason,
+    content::Content,
     journal::{Journal, MapEdits, MetadataEdits},
     json,
-    merge::{Additions, Merge},
+    merge::{Merge, PodEdits, Taken},
     pod::{Pod, Spec},
     requests,
     select::{self, Lookup},
@@ -35,7 +39,7 @@ pub struct Outcome<'a> {
     /// Why the pod is refused, if it is; then there are no edits.
     pub denied: Option<String>,
     /// What changes in the pod.
-    pub edits: Journal<'a>,
+    pub edits: Journal,
 }
 
 /// What was decided about one policy.
@@ -45,6 +49,14 @@ pub struct Decision<'a> {
     pub policy: &'a Policy,
     /// Why it went in, or did not.
     pub reason: Reason,
+    /// What people should know where it went in, or would.
+    pub notices: Vec<Notice>,
+}
+
+impl<'a> Decision<'a> {
+    fn new(policy: &'a Policy, reason: Reason) -> Self {
+        Self { policy, reason, notices: Vec::new() }
+    }
 }
 
 /// Decides what happens to a pod that is being created.
@@ -69,7 +81,7 @@ pub fn inject<'a>(pod: &Pod<'_>, request: &Request<'_>, policies: &'a PolicySet)
             for policy in selected {
                 refuse(policy, conflict.clone(), &mut outcome);
             }
-            finish(pod, Journal::default(), &mut outcome);
+            finish(pod, None, &mut outcome);
         }
     }
     outcome
@@ -132,7 +144,7 @@ fn select_by_metadata<'a>(
         match selection.refused {
             None => true,
             Some(reason) => {
-                outcome.decisions.push(Decision { policy, reason });
+                outcome.decisions.push(Decision::new(policy, reason));
                 false
             }
         }
@@ -147,77 +159,210 @@ fn read_spec<'p>(pod: &Pod<'p>) -> Result<Spec<'p>, Conflict> {
     Spec::read(pod).map_err(|error| Conflict::MalformedPod(format!("spec: {error}")))
 }
 
-fn apply<'a>(
-    pod: &Pod<'_>,
-    spec: &Spec<'_>,
-    mut selected: Vec<&'a Policy>,
-    outcome: &mut Outcome<'a>,
-) {
-    let host_network = spec.host_network.unwrap_or_default();
-    selected.retain(|policy| {
-        match select::refused_by_spec(policy, host_network, spec.operating_system()) {
-            None => true,
-            Some(reason) => {
-                outcome.decisions.push(Decision { policy, reason });
-                false
-            }
-        }
-    });
-    let is_sidecar = |name: &str| selected.iter().any(|policy| policy.has_sidecar(name));
-    let mut merge = match Merge::new(spec, is_sidecar) {
-        Ok(merge) => merge,
-        Err(conflict) => {
-            for policy in selected {
-                refuse(policy, conflict.clone(), outcome);
-            }
-            return finish(pod, Journal::default(), outcome);
-        }
-    };
-    let mut waiting = selected;
-    loop {
-        let before = waiting.len();
-        waiting.retain(|policy| match merge.attempt(policy) {
-            // A policy after this one may bring the volume; a second call would find it there.
-            Err(Conflict::VolumeMissing { .. }) => true,
-            attempt => {
-                settle(policy, attempt, &mut merge, outcome);
-                false
-            }
-        });
-        if waiting.is_empty() || waiting.len() == before {
-            break;
-        }
-    }
-    for policy in waiting {
-        let attempt = merge.attempt(policy);
-        settle(policy, attempt, &mut merge, outcome);
-    }
-    finish(pod, merge.into_journal(), outcome);
+/// A policy that may go in.
+struct Candidate<'a> {
+    policy: &'a Policy,
+    content: &'a Content,
 }
 
-/// Takes an attempt over, or says why not.
-fn settle<'a>(
-    policy: &'a Policy,
-    attempt: Result<Additions<'a>, Conflict>,
-    merge: &mut Merge<'_, 'a>,
-    outcome: &mut Outcome<'a>,
-) {
-    match attempt {
-        Err(conflict) => refuse(policy, conflict, outcome),
-        Ok(_) if !policy.enforced => {
-            outcome.warnings.push(format!("{}: {}", named(policy), Reason::WouldInject));
-            outcome.decisions.push(Decision { policy, reason: Reason::WouldInject });
-        }
-        Ok(additions) => {
-            for kept in &additions.kept {
-                outcome.warnings.push(format!("{}: {kept}", named(policy)));
-            }
-            let reason =
-                if additions.nothing_new { Reason::AlreadyInjected } else { Reason::Injected };
-            outcome.decisions.push(Decision { policy, reason });
-            merge.take(additions);
+fn apply<'a>(pod: &Pod<'_>, spec: &Spec<'_>, selected: Vec<&'a Policy>, outcome: &mut Outcome<'a>) {
+    let host_network = spec.host_network.unwrap_or_default();
+    let mut candidates = Vec::with_capacity(selected.len());
+    for policy in selected {
+        match select::refused_by_spec(policy, host_network, spec.operating_system()) {
+            None => candidates.push(Candidate { policy, content: &policy.content }),
+            Some(reason) => outcome.decisions.push(Decision::new(policy, reason)),
         }
     }
+    match settle(pod, spec, &candidates) {
+        Ok((decisions, edits)) => {
+            for (candidate, settled) in candidates.iter().zip(decisions) {
+                match settled {
+                    Settled::In { reason, notices } => accept(candidate, reason, notices, outcome),
+                    Settled::Out(conflict) => refuse(candidate.policy, conflict, outcome),
+                }
+            }
+            finish(pod, edits, outcome);
+        }
+        Err(conflict) => {
+            for candidate in candidates {
+                refuse(candidate.policy, conflict.clone(), outcome);
+            }
+            finish(pod, None, outcome);
+        }
+    }
+}
+
+/// How it ended for a candidate.
+enum Settled {
+    In { reason: Reason, notices: Vec<Notice> },
+    Out(Conflict),
+}
+
+type Edits<'s> = Option<(Journal, PodEdits<'s>)>;
+
+/// Finds the policies that go in together, each whole or not at all. An error is a part of the pod
+/// that cannot be read: then nothing goes in.
+fn settle<'s>(
+    pod: &Pod<'_>,
+    spec: &Spec<'_>,
+    candidates: &'s [Candidate<'_>],
+) -> Result<(Vec<Settled>, Edits<'s>), Conflict> {
+    let mut dropped: BTreeMap<usize, Conflict> = BTreeMap::new();
+    // Each policy gets one more chance, so that this ends.
+    let mut retried: BTreeSet<usize> = BTreeSet::new();
+    loop {
+        let enters = |position: &usize| !dropped.contains_key(position);
+        let is_sidecar = |name: &str| {
+            let entering = candidates.iter().enumerate().filter(|(position, _)| enters(position));
+            entering.into_iter().any(|(_, candidate)| {
+                candidate.policy.enforced && candidate.content.has_sidecar(name)
+            })
+        };
+        let separators = candidates.iter().flat_map(|candidate| candidate.content.separators());
+        let mut merge = Merge::new(&pod.metadata, spec, is_sidecar, separators.collect())?;
+        let mut settled = attempt_all(&mut merge, candidates, &dropped)?;
+        // What such a policy took for its sidecar is the app's, and the others' to add to.
+        let of_the_app: Vec<(usize, Conflict)> = settled
+            .iter()
+            .enumerate()
+            .filter_map(|(position, settled)| match settled {
+                Settled::Out(conflict)
+                    if !dropped.contains_key(&position)
+                        && candidates[position].policy.enforced
+                        && names_container(candidates[position].content, spec) =>
+                {
+                    Some((position, conflict.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        if !of_the_app.is_empty() {
+            dropped.extend(of_the_app);
+            continue;
+        }
+        let misplaced = merge.misplaced(merge.sidecars());
+        if !misplaced.is_empty() {
+            dropped.extend(misplaced.into_iter().map(|found| (found.policy, found.conflict)));
+            continue;
+        }
+        // What gave way may have kept another policy out that brings the target of a third.
+        let placeable: Vec<usize> = dropped
+            .iter()
+            .filter(|(position, conflict)| {
+                matches!(conflict, Conflict::PlacementTarget { .. })
+                    && !retried.contains(*position)
+                    && merge.has_targets(candidates[**position].content)
+            })
+            .map(|(position, _)| *position)
+            .collect();
+        if !placeable.is_empty() {
+            dropped.retain(|position, _| !placeable.contains(position));
+            retried.extend(placeable);
+            continue;
+        }
+        check_audited_placement(&merge, candidates, &mut settled);
+        return Ok((settled, merge.into_journal()?));
+    }
+}
+
+/// Attempts each policy in order against the pod and the policies before it.
+fn attempt_all<'s>(
+    merge: &mut Merge<'_, 's>,
+    candidates: &'s [Candidate<'_>],
+    dropped: &BTreeMap<usize, Conflict>,
+) -> Result<Vec<Settled>, Conflict> {
+    let mut settled: Vec<Option<Settled>> = candidates
+        .iter()
+        .enumerate()
+        .map(|(position, _)| dropped.get(&position).cloned().map(Settled::Out))
+        .collect();
+    // A policy may need a volume, or a grace period, that one after it brings; a second call would
+    // find it there. So it waits until nothing more comes.
+    loop {
+        let mut progress = false;
+        let mut waiting = Vec::new();
+        for (position, candidate) in candidates.iter().enumerate() {
+            if settled[position].is_some() {
+                continue;
+            }
+            match attempt(merge, position, candidate) {
+                Err(conflict @ Conflict::MalformedPod(_)) => return Err(conflict),
+                Err(conflict @ (Conflict::VolumeMissing { .. } | Conflict::GracePeriod { .. })) => {
+                    waiting.push((position, conflict));
+                }
+                Err(conflict) => settled[position] = Some(Settled::Out(conflict)),
+                Ok(done) => {
+                    settled[position] = Some(done);
+                    progress = true;
+                }
+            }
+        }
+        if waiting.is_empty() || !progress {
+            for (position, conflict) in waiting {
+                settled[position] = Some(Settled::Out(conflict));
+            }
+            return Ok(settled.into_iter().flatten().collect());
+        }
+    }
+}
+
+fn attempt<'s>(
+    merge: &mut Merge<'_, 's>,
+    position: usize,
+    candidate: &'s Candidate<'_>,
+) -> Result<Settled, Conflict> {
+    let additions = merge.attempt(candidate.policy, candidate.content)?;
+    let notices = additions.notices.clone();
+    if !candidate.policy.enforced {
+        return Ok(Settled::In { reason: Reason::WouldInject, notices });
+    }
+    let reason = if additions.nothing_new { Reason::AlreadyInjected } else { Reason::Injected };
+    merge.take(position, additions);
+    Ok(Settled::In { reason, notices })
+}
+
+/// Whether a sidecar of the policy has the name of a container of the pod.
+fn names_container(content: &Content, spec: &Spec<'_>) -> bool {
+    let containers = spec.init_containers.iter().chain(&spec.containers).flatten();
+    containers.into_iter().any(|container| content.has_sidecar(container.name.as_str()))
+}
+
+/// An audited policy takes no place, but is told whether it would have one.
+fn check_audited_placement<'s>(
+    merge: &Merge<'_, 's>,
+    candidates: &'s [Candidate<'_>],
+    settled: &mut [Settled],
+) {
+    for (position, candidate) in candidates.iter().enumerate() {
+        if candidate.policy.enforced || !matches!(settled[position], Settled::In { .. }) {
+            continue;
+        }
+        let own = candidate.content.sidecars.iter();
+        let own = own.map(|sidecar| Taken { sidecar, policy: position });
+        let all: Vec<Taken<'s>> = merge.sidecars().iter().copied().chain(own).collect();
+        let misplaced = merge.misplaced(&all).into_iter().find(|found| found.policy == position);
+        if let Some(misplaced) = misplaced {
+            settled[position] = Settled::Out(misplaced.conflict);
+        }
+    }
+}
+
+fn accept<'a>(
+    candidate: &Candidate<'a>,
+    reason: Reason,
+    notices: Vec<Notice>,
+    outcome: &mut Outcome<'a>,
+) {
+    let policy = candidate.policy;
+    if policy.enforced {
+        outcome
+            .warnings
+            .extend(notices.iter().map(|notice| format!("{}: {notice}", named(policy))));
+    } else {
+        outcome.warnings.push(format!("{}: {reason}", named(policy)));
+    }
+    outcome.decisions.push(Decision { policy, reason, notices });
 }
 
 fn refuse<'a>(policy: &'a Policy, conflict: Conflict, outcome: &mut Outcome<'a>) {
@@ -233,11 +378,11 @@ fn refuse<'a>(policy: &'a Policy, conflict: Conflict, outcome: &mut Outcome<'a>)
     } else {
         outcome.warnings.push(message);
     }
-    outcome.decisions.push(Decision { policy, reason: Reason::Conflict(conflict) });
+    outcome.decisions.push(Decision::new(policy, Reason::Conflict(conflict)));
 }
 
 /// Adds what the pod itself says of the outcome, unless it is refused or cannot be patched.
-fn finish<'a>(pod: &Pod<'_>, mut journal: Journal<'a>, outcome: &mut Outcome<'a>) {
+fn finish(pod: &Pod<'_>, edits: Edits<'_>, outcome: &mut Outcome<'_>) {
     outcome.decisions.sort_by(|left, right| left.policy.order().cmp(&right.policy.order()));
     let malformed = outcome
         .decisions
@@ -246,12 +391,20 @@ fn finish<'a>(pod: &Pod<'_>, mut journal: Journal<'a>, outcome: &mut Outcome<'a>
     if outcome.denied.is_some() || malformed {
         return;
     }
-    journal.metadata.push(metadata_edits(pod, &outcome.decisions));
-    outcome.edits = journal;
+    let mut metadata = metadata_edits(pod, &outcome.decisions);
+    if let Some((journal, of_pod)) = edits {
+        outcome.edits = journal;
+        of_pod.set_metadata(
+            &mut metadata.labels,
+            &mut metadata.annotations,
+            &pod.metadata.annotations,
+        );
+    }
+    outcome.edits.metadata.push(metadata);
 }
 
 /// The label and annotations that say on the pod what was decided.
-fn metadata_edits<'a>(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits<'a> {
+fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
     let metadata = &pod.metadata;
     let mut labels = MapEdits { present: metadata.labels.is_present(), ..Default::default() };
     let mut annotations =

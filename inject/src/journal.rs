@@ -3,25 +3,25 @@
 //! Edits know which parents are absent: the first element of an absent list or map brings the whole
 //! list or map with it. Values are JSON text that was rendered when the policy was compiled.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{json, policy::ContainerList};
 
 /// What to change in an object. Prints as a JSON patch that is the same for equal edits.
 #[derive(Debug, Default)]
-pub struct Journal<'a> {
-    pub(crate) metadata: Vec<MetadataEdits<'a>>,
-    pub(crate) volumes: ListEdits<'a>,
-    pub(crate) containers: Vec<ContainerEdits<'a>>,
-    pub(crate) insertions: Vec<Insertions<'a>>,
+pub struct Journal {
+    pub(crate) metadata: Vec<MetadataEdits>,
+    pub(crate) spec: SpecEdits,
+    pub(crate) containers: Vec<ContainerEdits>,
+    pub(crate) insertions: Vec<Insertions>,
 }
 
-impl Journal<'_> {
+impl Journal {
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.metadata.iter().all(MetadataEdits::is_empty)
-            && self.volumes.items.is_empty()
+            && self.spec.is_empty()
             && self.containers.iter().all(ContainerEdits::is_empty)
             && self.insertions.iter().all(|insertions| insertions.items.is_empty())
     }
@@ -33,7 +33,7 @@ impl Journal<'_> {
         for edits in &self.metadata {
             edits.write(&mut patch);
         }
-        self.volumes.write(&mut patch, "/spec/volumes");
+        self.spec.write(&mut patch);
         for edits in self.containers.iter().filter(|edits| !edits.is_empty()) {
             edits.write(&mut patch);
         }
@@ -69,13 +69,20 @@ impl Patch<'_> {
         self.out.push('}');
     }
 
-    fn list(&mut self, items: &[&str]) {
+    /// Stops the patch unless the element there has this name: an index alone could meet another.
+    fn test_name(&mut self, pointer: &str, name: &str) {
+        self.operation("test", pointer);
+        self.out.push_str("/name");
+        self.value(&json::string(name));
+    }
+
+    fn list<T: AsRef<str>>(&mut self, items: &[T]) {
         self.out.push_str("\",\"value\":[");
         for (position, item) in items.iter().enumerate() {
             if position > 0 {
                 self.out.push(',');
             }
-            self.out.push_str(item);
+            self.out.push_str(item.as_ref());
         }
         self.out.push_str("]}");
     }
@@ -83,16 +90,16 @@ impl Patch<'_> {
 
 /// Edits of the labels and annotations of an object or a pod template.
 #[derive(Debug)]
-pub(crate) struct MetadataEdits<'a> {
+pub(crate) struct MetadataEdits {
     /// JSON pointer of the metadata.
     pub(crate) pointer: &'static str,
     /// Whether the metadata is there.
     pub(crate) present: bool,
-    pub(crate) labels: MapEdits<'a>,
-    pub(crate) annotations: MapEdits<'a>,
+    pub(crate) labels: MapEdits,
+    pub(crate) annotations: MapEdits,
 }
 
-impl MetadataEdits<'_> {
+impl MetadataEdits {
     fn is_empty(&self) -> bool {
         self.labels.changes.is_empty() && self.annotations.changes.is_empty()
     }
@@ -125,10 +132,10 @@ impl MetadataEdits<'_> {
 
 /// Edits of a string map.
 #[derive(Debug, Default)]
-pub(crate) struct MapEdits<'a> {
+pub(crate) struct MapEdits {
     /// Whether the map is there.
     pub(crate) present: bool,
-    pub(crate) changes: Vec<(Cow<'a, str>, MapChange)>,
+    pub(crate) changes: Vec<(Cow<'static, str>, MapChange)>,
 }
 
 /// What happens to one key of a map.
@@ -139,9 +146,14 @@ pub(crate) enum MapChange {
     Remove,
 }
 
-impl<'a> MapEdits<'a> {
+impl MapEdits {
     /// Sets a key that now has the value `found`.
-    pub(crate) fn set(&mut self, key: impl Into<Cow<'a, str>>, found: Option<&str>, value: String) {
+    pub(crate) fn set(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        found: Option<&str>,
+        value: String,
+    ) {
         match found {
             Some(found) if found == value => {}
             Some(_) => self.changes.push((key.into(), MapChange::Replace(value))),
@@ -150,7 +162,7 @@ impl<'a> MapEdits<'a> {
     }
 
     /// Removes a key that now has the value `found`.
-    pub(crate) fn remove(&mut self, key: impl Into<Cow<'a, str>>, found: Option<&str>) {
+    pub(crate) fn remove(&mut self, key: impl Into<Cow<'static, str>>, found: Option<&str>) {
         if found.is_some() {
             self.changes.push((key.into(), MapChange::Remove));
         }
@@ -200,17 +212,53 @@ impl<'a> MapEdits<'a> {
     }
 }
 
+/// Edits of the spec beside its containers.
+#[derive(Debug, Default)]
+pub(crate) struct SpecEdits {
+    /// Elements added to lists of the spec, by the name of the list.
+    pub(crate) lists: Vec<(&'static str, ListEdits)>,
+    /// Fields that are set.
+    pub(crate) fields: Vec<FieldEdit>,
+}
+
+/// A field that is set.
+#[derive(Debug)]
+pub(crate) struct FieldEdit {
+    /// JSON pointer of the field.
+    pub(crate) pointer: &'static str,
+    /// Whether it has a value now.
+    pub(crate) present: bool,
+    /// The value as JSON.
+    pub(crate) json: String,
+}
+
+impl SpecEdits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists.iter().all(|(_, list)| list.items.is_empty()) && self.fields.is_empty()
+    }
+
+    fn write(&self, patch: &mut Patch<'_>) {
+        for (name, list) in &self.lists {
+            list.write(patch, &format!("/spec/{name}"));
+        }
+        for field in &self.fields {
+            patch.operation(if field.present { "replace" } else { "add" }, field.pointer);
+            patch.value(&field.json);
+        }
+    }
+}
+
 /// Elements added to a list, each as JSON.
 #[derive(Debug, Default)]
-pub(crate) struct ListEdits<'a> {
+pub(crate) struct ListEdits {
     /// Whether the list is there.
     pub(crate) present: bool,
     /// Whether they go before the elements that are there; else after them.
     pub(crate) before: bool,
-    pub(crate) items: Vec<&'a str>,
+    pub(crate) items: Vec<Arc<str>>,
 }
 
-impl ListEdits<'_> {
+impl ListEdits {
     fn write(&self, patch: &mut Patch<'_>, pointer: &str) {
         if self.items.is_empty() {
             return;
@@ -240,32 +288,51 @@ impl ListEdits<'_> {
 
 /// Edits of one container of the app's.
 #[derive(Debug)]
-pub(crate) struct ContainerEdits<'a> {
+pub(crate) struct ContainerEdits {
     pub(crate) list: ContainerList,
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) env: ListEdits<'a>,
-    pub(crate) env_from: ListEdits<'a>,
-    pub(crate) mounts: ListEdits<'a>,
+    /// Variables of the app's that get a longer value.
+    pub(crate) values: Vec<ValueEdit>,
+    pub(crate) env: ListEdits,
+    pub(crate) env_from: ListEdits,
+    pub(crate) mounts: ListEdits,
     /// Absent fields that are set: name and JSON.
-    pub(crate) fields: Vec<(&'static str, &'a str)>,
+    pub(crate) fields: Vec<(&'static str, Arc<str>)>,
 }
 
-impl ContainerEdits<'_> {
+/// A new value of a variable.
+#[derive(Debug)]
+pub(crate) struct ValueEdit {
+    /// Position of the variable in its list.
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    /// Whether it has a value now.
+    pub(crate) present: bool,
+    pub(crate) value: String,
+}
+
+impl ContainerEdits {
     fn is_empty(&self) -> bool {
-        self.lists().iter().all(|(_, list)| list.items.is_empty()) && self.fields.is_empty()
+        self.lists().iter().all(|(_, list)| list.items.is_empty())
+            && self.fields.is_empty()
+            && self.values.is_empty()
     }
 
-    fn lists(&self) -> [(&'static str, &ListEdits<'_>); 3] {
+    fn lists(&self) -> [(&'static str, &ListEdits); 3] {
         [("env", &self.env), ("envFrom", &self.env_from), ("volumeMounts", &self.mounts)]
     }
 
     fn write(&self, patch: &mut Patch<'_>) {
         let pointer = format!("/spec/{}/{}", self.list.field(), self.index);
-        // An index alone could meet another container; the test stops the patch if it does.
-        patch.operation("test", &pointer);
-        patch.out.push_str("/name");
-        patch.value(&json::string(&self.name));
+        patch.test_name(&pointer, &self.name);
+        for edit in &self.values {
+            let variable = format!("{pointer}/env/{}", edit.index);
+            patch.test_name(&variable, &edit.name);
+            patch.operation(if edit.present { "replace" } else { "add" }, &variable);
+            patch.out.push_str("/value");
+            patch.value(&json::string(&edit.value));
+        }
         for (field, list) in self.lists() {
             list.write(patch, &format!("{pointer}/{field}"));
         }
@@ -279,35 +346,51 @@ impl ContainerEdits<'_> {
 
 /// Containers put into a list, in the order in which they are put.
 #[derive(Debug)]
-pub(crate) struct Insertions<'a> {
+pub(crate) struct Insertions {
     pub(crate) list: ContainerList,
-    /// Elements now in the list; `None` if it is absent.
-    pub(crate) present: Option<usize>,
-    /// Position in the list as it is by then, and the container as JSON.
-    pub(crate) items: Vec<(usize, &'a str)>,
+    /// Whether the list is there.
+    pub(crate) present: bool,
+    pub(crate) items: Vec<Insertion>,
 }
 
-impl Insertions<'_> {
+/// A container put into a list.
+#[derive(Debug)]
+pub(crate) struct Insertion {
+    /// Position in the list as it is by then.
+    pub(crate) position: usize,
+    /// Name of the container that stands there by then, and gives way; `None` at the end.
+    pub(crate) successor: Option<String>,
+    /// The container as JSON.
+    pub(crate) json: Arc<str>,
+}
+
+impl Insertions {
     fn write(&self, patch: &mut Patch<'_>) {
         if self.items.is_empty() {
             return;
         }
         let pointer = format!("/spec/{}", self.list.field());
-        let Some(mut length) = self.present else {
+        if !self.present {
             let mut whole = Vec::with_capacity(self.items.len());
-            for (position, item) in &self.items {
-                whole.insert(*position, *item);
+            for insertion in &self.items {
+                whole.insert(insertion.position, &*insertion.json);
             }
             patch.operation("add", &pointer);
             patch.list(&whole);
             return;
-        };
-        for (position, item) in &self.items {
-            let place = if *position == length { "-".to_owned() } else { position.to_string() };
+        }
+        for insertion in &self.items {
+            let place = match (&insertion.successor, insertion.position) {
+                (None, _) => "-".to_owned(),
+                (Some(_), 0) => "0".to_owned(),
+                (Some(successor), position) => {
+                    patch.test_name(&format!("{pointer}/{position}"), successor);
+                    position.to_string()
+                }
+            };
             patch.operation("add", &pointer);
             json::push_pointer_segment(patch.out, &place);
-            patch.value(item);
-            length += 1;
+            patch.value(&insertion.json);
         }
     }
 }

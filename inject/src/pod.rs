@@ -222,6 +222,22 @@ pub(crate) struct Spec<'a> {
     pub(crate) containers: Option<Vec<Container<'a>>>,
     #[serde(default)]
     pub(crate) host_network: Option<bool>,
+    #[serde(default, rename = "hostPID")]
+    pub(crate) host_pid: Option<bool>,
+    #[serde(default)]
+    pub(crate) host_users: Option<bool>,
+    #[serde(default)]
+    pub(crate) share_process_namespace: Option<bool>,
+    #[serde(default)]
+    pub(crate) termination_grace_period_seconds: Option<i64>,
+    #[serde(borrow, default)]
+    pub(crate) resources: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) security_context: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) image_pull_secrets: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) host_aliases: Option<Raw<'a>>,
     #[serde(borrow, default)]
     os: Option<Os<'a>>,
     #[serde(borrow, default)]
@@ -247,8 +263,12 @@ impl<'a> Spec<'a> {
 
     /// The operating system the pod names, by `spec.os.name` or else its node selector.
     pub(crate) fn operating_system(&self) -> Option<&str> {
-        let named = self.os.as_ref().and_then(|os| os.name.as_ref()).map(Text::as_str);
-        named.or_else(|| self.node_selector.value("kubernetes.io/os"))
+        self.declared_operating_system().or_else(|| self.node_selector.value("kubernetes.io/os"))
+    }
+
+    /// `spec.os.name`, by which the API server refuses fields of the other operating system.
+    pub(crate) fn declared_operating_system(&self) -> Option<&str> {
+        self.os.as_ref().and_then(|os| os.name.as_ref()).map(Text::as_str)
     }
 }
 
@@ -274,7 +294,13 @@ pub(crate) struct Container<'a> {
     #[serde(borrow, default)]
     pub(crate) volume_mounts: Option<Raw<'a>>,
     #[serde(borrow, default)]
+    pub(crate) volume_devices: Option<Raw<'a>>,
+    #[serde(borrow, default)]
     pub(crate) ports: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) resources: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) security_context: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(crate) liveness_probe: Option<Raw<'a>>,
     #[serde(borrow, default)]

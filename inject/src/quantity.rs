@@ -1,7 +1,10 @@
 //! Kubernetes quantities, compared by value: `0.1` equals `100m`, `1Gi` equals `1024Mi`.
 
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
 /// A quantity as an exact decimal: `digits` × 10^`exponent`, without trailing zeros.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quantity {
     negative: bool,
     digits: u128,
@@ -36,6 +39,70 @@ impl Quantity {
         Some(Self { negative, digits, exponent }.normalised())
     }
 
+    /// Reads a quantity as JSON has it: text, or a number.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Self::parse(text),
+            Value::Number(number) => Self::parse(&number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The sum of two quantities that are not negative; `None` where it needs more than 38 digits.
+    pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
+        let exponent = self.exponent.min(other.exponent);
+        let digits = self.digits_at(exponent)?.checked_add(other.digits_at(exponent)?)?;
+        Some(Self { negative: false, digits, exponent }.normalised())
+    }
+
+    /// A share of the quantity in hundredths.
+    pub(crate) fn percent(&self, percent: u32) -> Option<Self> {
+        let digits = self.digits.checked_mul(u128::from(percent))?;
+        let exponent = self.exponent.checked_sub(2)?;
+        Some(Self { negative: self.negative, digits, exponent }.normalised())
+    }
+
+    /// As an amount of CPU: thousandths, rounded up.
+    pub(crate) fn to_cpu(&self) -> Option<String> {
+        let thousandths = self.rounded_up(-3)?;
+        Some(if thousandths.is_multiple_of(1000) {
+            (thousandths / 1000).to_string()
+        } else {
+            format!("{thousandths}m")
+        })
+    }
+
+    /// As an amount of memory: bytes, rounded up, in the largest binary unit that is exact.
+    pub(crate) fn to_memory(&self) -> Option<String> {
+        let bytes = self.rounded_up(0)?;
+        let exact = |power: u32| bytes > 0 && bytes.is_multiple_of(1 << power);
+        let unit =
+            [(30, "Gi"), (20, "Mi"), (10, "Ki")].into_iter().find(|(power, _)| exact(*power));
+        Some(match unit {
+            Some((power, name)) => format!("{}{name}", bytes >> power),
+            None => bytes.to_string(),
+        })
+    }
+
+    /// How often 10^`exponent` fits, rounded up.
+    fn rounded_up(&self, exponent: i32) -> Option<u128> {
+        if let Ok(power) = u32::try_from(self.exponent.checked_sub(exponent)?) {
+            return self.digits.checked_mul(10_u128.checked_pow(power)?);
+        }
+        let power = exponent.checked_sub(self.exponent)?.unsigned_abs();
+        let all_gone = u128::from(self.digits > 0);
+        Some(10_u128.checked_pow(power).map_or(all_gone, |divisor| self.digits.div_ceil(divisor)))
+    }
+
+    /// The digits that go with another exponent, which is not larger than this one's.
+    fn digits_at(&self, exponent: i32) -> Option<u128> {
+        if self.digits == 0 {
+            return Some(0);
+        }
+        let power = u32::try_from(self.exponent.checked_sub(exponent)?).ok()?;
+        self.digits.checked_mul(10_u128.checked_pow(power)?)
+    }
+
     pub(crate) fn is_zero(&self) -> bool {
         self.digits == 0
     }
@@ -50,11 +117,7 @@ impl Quantity {
             return self.digits == 0;
         }
         let exponent = self.exponent.min(other.exponent);
-        let scaled = |quantity: &Self| {
-            let power = u32::try_from(quantity.exponent - exponent).ok()?;
-            quantity.digits.checked_mul(10_u128.checked_pow(power)?)
-        };
-        match (scaled(self), scaled(other)) {
+        match (self.digits_at(exponent), other.digits_at(exponent)) {
             (Some(left), Some(right)) => left <= right,
             // The one that is too large to be written out is the larger.
             (left, _) => left.is_some(),
@@ -70,6 +133,14 @@ impl Quantity {
             self.exponent += 1;
         }
         self
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_json(&value)
+            .ok_or_else(|| de::Error::custom(format!("{value} is not a quantity")))
     }
 }
 
@@ -141,6 +212,29 @@ mod tests {
     fn compared_by_value(#[case] left: &str, #[case] right: &str, #[case] at_most: bool) {
         let read = |text| Quantity::parse(text).unwrap();
         assert_eq!(read(left).is_at_most(&read(right)), at_most);
+    }
+
+    #[rstest]
+    #[case("250m", "1", "1250m", "2")]
+    #[case("1n", "0", "1m", "1")]
+    #[case("1.5", "500m", "2", "2")]
+    #[case("1Gi", "1Gi", "2147483648", "2Gi")]
+    #[case("1Gi", "512Mi", "1610612736", "1536Mi")]
+    #[case("0", "0", "0", "0")]
+    fn sums(#[case] left: &str, #[case] right: &str, #[case] cpu: &str, #[case] memory: &str) {
+        let read = |text| Quantity::parse(text).unwrap();
+        let sum = read(left).plus(&read(right)).unwrap();
+        assert_eq!(sum.to_cpu().unwrap(), cpu);
+        assert_eq!(sum.to_memory().unwrap(), memory);
+    }
+
+    #[rstest]
+    #[case("1", 10, "100m")]
+    #[case("333m", 10, "34m")]
+    #[case("100m", 250, "250m")]
+    fn shares(#[case] whole: &str, #[case] percent: u32, #[case] cpu: &str) {
+        let share = Quantity::parse(whole).unwrap().percent(percent).unwrap();
+        assert_eq!(share.to_cpu().unwrap(), cpu);
     }
 
     #[rstest]

@@ -92,7 +92,7 @@ pub struct Carried {
     /// What the person who writes the workload is told.
     pub warnings: Vec<String>,
     /// What changes in the workload.
-    pub edits: Journal<'static>,
+    pub edits: Journal,
 }
 
 /// The parts of a workload spec that decisions rest on.
@@ -225,8 +225,8 @@ fn slow_change(kind: WorkloadKind, spec: &WorkloadSpec<'_>) -> Option<String> {
 
 /// What changes in the template, and in the record on the workload.
 struct Plan {
-    template: MapEdits<'static>,
-    workload: MapEdits<'static>,
+    template: MapEdits,
+    workload: MapEdits,
 }
 
 impl Plan {
@@ -271,7 +271,7 @@ impl Plan {
         kind: WorkloadKind,
         workload: &Workload<'_>,
         template: &Metadata<'_>,
-    ) -> Journal<'static> {
+    ) -> Journal {
         let edits = |pointer, present, annotations| MetadataEdits {
             pointer,
             present,

@@ -176,7 +176,7 @@ fn pod_answer(outcome: Outcome<'_>) -> Answer {
 /// Names policies and revisions in the audit log.
 fn audit(decisions: &[Decision<'_>]) -> Vec<(&'static str, String)> {
     let (mut injected, mut others) = (String::new(), String::new());
-    for Decision { policy, reason } in decisions {
+    for Decision { policy, reason, .. } in decisions {
         let (list, word) = match reason {
             Reason::Injected | Reason::AlreadyInjected => (&mut injected, policy.revision.as_str()),
             other => (&mut others, other.as_str()),

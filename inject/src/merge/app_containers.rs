@@ -1,31 +1,30 @@
 //! The app's containers: mounts, variables, probes and hooks, only where absent.
 
-use std::{cell::OnceCell, fmt};
+use std::cell::OnceCell;
 
 use crds::ContainersIncluded;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::Deserialize;
 
 use crate::{
-    Conflict, Policy,
+    Conflict, Notice,
     canonical::Canonical,
+    content::{AppContainers, AppField, Content, Mount, Rendered, Variable},
     journal::{ContainerEdits, ListEdits},
-    pod::{Container, Named, Spec, Text, read_from_object},
-    policy::{AppContainers, AppField, ContainerList, Mount, Variable},
+    pod::{Container, Named, Spec},
+    policy::ContainerList,
     reader::{self, Raw},
 };
 
-use super::{Merge, malformed};
+use super::{Merge, json_of, malformed, mounts::PodMount, variables::with_value};
 
 /// A container of the app's, and what was taken over into it so far.
 pub(super) struct AppContainer<'p, 's> {
     list: ContainerList,
     index: usize,
     container: &'p Container<'p>,
-    env_names: OnceCell<Vec<Named<'p>>>,
-    mounts: OnceCell<Vec<PodMount<'p>>>,
+    pub(super) env_names: OnceCell<Vec<Named<'p>>>,
+    pub(super) env_texts: OnceCell<Vec<Raw<'p>>>,
+    pub(super) mounts: OnceCell<Vec<PodMount<'p>>>,
     taken: AppContainerAdditions<'s>,
 }
 
@@ -34,35 +33,33 @@ pub(super) struct AppContainer<'p, 's> {
 pub(super) struct AppContainerAdditions<'s> {
     /// Which of the app's containers, as a position in the merge.
     pub(super) position: usize,
-    env: Vec<&'s Variable>,
-    env_from: Vec<&'s str>,
-    mounts: Vec<&'s Mount>,
-    fields: Vec<(AppField, &'s str)>,
+    /// Whether the policy means this container.
+    pub(super) meant: bool,
+    pub(super) env: Vec<&'s Variable>,
+    /// Longer values of variables, the newest last.
+    pub(super) values: Vec<(&'s str, String)>,
+    pub(super) env_from: Vec<&'s Rendered>,
+    pub(super) mounts: Vec<&'s Mount>,
+    fields: Vec<(AppField, &'s Rendered)>,
+    /// Seconds that a hook among the fields sleeps.
+    sleep: Option<i64>,
 }
 
 impl AppContainerAdditions<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.env.is_empty()
+            && self.values.is_empty()
             && self.env_from.is_empty()
             && self.mounts.is_empty()
             && self.fields.is_empty()
     }
+
+    pub(super) fn pre_stop_sleep(&self) -> Option<i64> {
+        self.sleep
+    }
 }
 
-/// A volume mount that a container of the app's has.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[serde(remote = "Self")]
-struct PodMount<'p> {
-    #[serde(borrow, default)]
-    name: Text<'p>,
-    #[serde(borrow, default)]
-    mount_path: Text<'p>,
-}
-
-read_from_object!(PodMount);
-
-/// The app's containers: all whose name no selected policy gives a sidecar.
+/// The app's containers: all whose name no policy that goes in gives a sidecar.
 pub(super) fn read<'p, 's>(
     spec: &'p Spec<'p>,
     is_sidecar: impl Fn(&str) -> bool,
@@ -82,6 +79,7 @@ pub(super) fn read<'p, 's>(
             index,
             container,
             env_names: OnceCell::new(),
+            env_texts: OnceCell::new(),
             mounts: OnceCell::new(),
             taken: AppContainerAdditions::default(),
         })
@@ -92,28 +90,29 @@ impl<'s> Merge<'_, 's> {
     /// What the policy would add to the app's containers.
     pub(super) fn attempt_app_containers(
         &self,
-        policy: &'s Policy,
-        kept: &mut Vec<String>,
+        content: &'s Content,
+        notices: &mut Vec<Notice>,
     ) -> Result<Vec<AppContainerAdditions<'s>>, Conflict> {
         let mut additions = Vec::new();
-        if policy.app_containers.is_empty() {
+        if content.app_containers.is_empty() {
             return Ok(additions);
         }
         for (position, container) in self.app_containers.iter().enumerate() {
             let mut addition = AppContainerAdditions { position, ..Default::default() };
-            for entry in &policy.app_containers {
+            for entry in &content.app_containers {
                 if !container.is_meant_by(entry) {
                     continue;
                 }
+                addition.meant = true;
                 for mount in &entry.mounts {
-                    if !self.has_volume(policy, &mount.volume) {
+                    if !self.has_volume(content, &mount.volume) {
                         return Err(Conflict::VolumeMissing {
                             container: container.name().to_owned(),
                             volume: mount.volume.clone(),
                         });
                     }
                 }
-                container.attempt(entry, &mut addition, kept)?;
+                container.attempt(entry, &self.separators, &mut addition, notices)?;
             }
             additions.push(addition);
         }
@@ -122,8 +121,21 @@ impl<'s> Merge<'_, 's> {
 }
 
 impl<'p, 's> AppContainer<'p, 's> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.container.name.as_str()
+    }
+
+    pub(super) fn list(&self) -> ContainerList {
+        self.list
+    }
+
+    pub(super) fn get(&self) -> &'p Container<'p> {
+        self.container
+    }
+
+    /// What was taken over into it so far.
+    pub(super) fn taken(&self) -> &AppContainerAdditions<'s> {
+        &self.taken
     }
 
     fn is_meant_by(&self, entry: &AppContainers) -> bool {
@@ -132,102 +144,57 @@ impl<'p, 's> AppContainer<'p, 's> {
             ContainersIncluded::Containers => self.list == ContainerList::Containers,
             ContainersIncluded::InitContainers => self.list == ContainerList::InitContainers,
         };
-        let named = || entry.names.iter().any(|pattern| glob_matches(pattern, self.name()));
-        included && (entry.names.is_empty() || named())
+        included && (entry.names.is_empty() || self.is_named_by(&entry.names))
+    }
+
+    /// Whether one of these names or globs is the container's.
+    pub(super) fn is_named_by(&self, patterns: &[String]) -> bool {
+        patterns.iter().any(|pattern| glob_matches(pattern, self.name()))
     }
 
     fn attempt(
         &self,
         entry: &'s AppContainers,
+        separators: &[&str],
         addition: &mut AppContainerAdditions<'s>,
-        kept: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<(), Conflict> {
         for mount in &entry.mounts {
             self.attempt_mount(mount, addition)?;
         }
         for variable in &entry.env {
-            self.attempt_variable(variable, addition, kept)?;
+            self.attempt_variable(variable, separators, addition, notices)?;
         }
         for source in &entry.env_from {
             let stored = Canonical::read_raw(self.container.env_from);
-            let planned = addition.env_from.iter().chain(&self.taken.env_from);
+            let mut planned = addition.env_from.iter().chain(&self.taken.env_from);
             let there = source.forms().any(|form| form.is_in(&stored))
-                || planned.into_iter().any(|planned| source.is(&Canonical::read(planned)));
+                || planned.any(|planned| source.equals(planned));
             if !there {
-                addition.env_from.push(&source.json);
+                addition.env_from.push(source);
             }
         }
-        for (field, json) in &entry.fields {
-            self.attempt_field(*field, json, addition, kept);
+        for (field, rendered) in &entry.fields {
+            if self.attempt_field(*field, rendered, addition, notices)
+                && *field == AppField::Lifecycle
+            {
+                addition.sleep = entry.pre_stop_sleep;
+            }
         }
         Ok(())
     }
 
-    fn attempt_mount(
-        &self,
-        mount: &'s Mount,
-        addition: &mut AppContainerAdditions<'s>,
-    ) -> Result<(), Conflict> {
-        let wanted = trimmed(&mount.path);
-        let mounts = self.pod_mounts()?;
-        let of_pod = mounts.iter().position(|found| trimmed(found.mount_path.as_str()) == wanted);
-        if let Some(position) = of_pod {
-            let raw = Canonical::read_raw(self.container.volume_mounts);
-            return if mount.rendered.is(&raw.element(position)) {
-                Ok(())
-            } else {
-                Err(self.path_taken(mount, mounts[position].name.as_str()))
-            };
-        }
-        let planned = addition.mounts.iter().chain(&self.taken.mounts);
-        match planned.into_iter().find(|found| trimmed(&found.path) == wanted) {
-            None => addition.mounts.push(mount),
-            Some(found) if mount.rendered.is(&Canonical::read(&found.rendered.json)) => {}
-            Some(found) => return Err(self.path_taken(mount, &found.volume)),
-        }
-        Ok(())
-    }
-
-    fn path_taken(&self, mount: &Mount, volume: &str) -> Conflict {
-        Conflict::MountPathTaken {
-            container: self.name().to_owned(),
-            path: mount.path.clone(),
-            volume: volume.to_owned(),
-        }
-    }
-
-    fn attempt_variable(
-        &self,
-        variable: &'s Variable,
-        addition: &mut AppContainerAdditions<'s>,
-        kept: &mut Vec<String>,
-    ) -> Result<(), Conflict> {
-        let name = variable.name.as_str();
-        let planned = addition.env.iter().chain(&self.taken.env).find(|other| other.name == name);
-        let of_pod = self.env_names()?.iter().any(|found| found.name.as_str() == name);
-        match planned {
-            Some(planned) if planned.json == variable.json => {}
-            None if !of_pod => addition.env.push(variable),
-            None if self.has_equal_variable(variable) => {}
-            _ => kept.push(format!("container {:?} keeps its own variable {name}", self.name())),
-        }
-        Ok(())
-    }
-
-    fn has_equal_variable(&self, variable: &Variable) -> bool {
-        Canonical::read(&variable.json).is_in(&Canonical::read_raw(self.container.env))
-    }
-
+    /// Whether the field is added.
     fn attempt_field(
         &self,
         field: AppField,
-        json: &'s str,
+        rendered: &'s Rendered,
         addition: &mut AppContainerAdditions<'s>,
-        kept: &mut Vec<String>,
-    ) {
+        notices: &mut Vec<Notice>,
+    ) -> bool {
         // The API server refuses probes and hooks in containers that run to completion.
         if self.list == ContainerList::InitContainers && !self.container.restarts_always() {
-            return;
+            return false;
         }
         let of_pod = match field {
             AppField::LivenessProbe => self.container.liveness_probe,
@@ -236,28 +203,23 @@ impl<'p, 's> AppContainer<'p, 's> {
             AppField::Lifecycle => self.container.lifecycle,
         };
         let planned = addition.fields.iter().chain(&self.taken.fields);
-        let found = of_pod.map(Raw::get).or_else(|| {
-            planned.into_iter().find(|(planned, _)| *planned == field).map(|(_, json)| *json)
-        });
-        match found {
-            None => addition.fields.push((field, json)),
-            Some(found) if Canonical::read(found) == Canonical::read(json) => {}
-            Some(_) => {
-                kept.push(format!("container {:?} keeps its own {}", self.name(), field.name()));
-            }
+        let planned = || planned.into_iter().find(|(planned, _)| *planned == field);
+        let there = match of_pod {
+            Some(found) => Some(rendered.is(&Canonical::read(found.get()))),
+            None => planned().map(|(_, planned)| rendered.equals(planned)),
+        };
+        match there {
+            None => addition.fields.push((field, rendered)),
+            Some(true) => {}
+            Some(false) => notices
+                .push(Notice::FieldKept { container: self.name().to_owned(), field: field.name() }),
         }
-    }
-
-    fn env_names(&self) -> Result<&[Named<'p>], Conflict> {
-        read_once(&self.env_names, self.container.env, self.name(), "env")
-    }
-
-    fn pod_mounts(&self) -> Result<&[PodMount<'p>], Conflict> {
-        read_once(&self.mounts, self.container.volume_mounts, self.name(), "volumeMounts")
+        there.is_none()
     }
 
     pub(super) fn take(&mut self, additions: AppContainerAdditions<'s>) {
         self.taken.env.extend(additions.env);
+        self.taken.values.extend(additions.values);
         // Of two sources the later one decides: the app's come last, and before them those of the
         // policies, the first policy's nearest.
         self.taken.env_from.splice(0..0, additions.env_from);
@@ -265,33 +227,37 @@ impl<'p, 's> AppContainer<'p, 's> {
         self.taken.fields.extend(additions.fields);
     }
 
-    pub(super) fn into_edits(self) -> ContainerEdits<'s> {
+    pub(super) fn into_edits(self) -> Result<ContainerEdits, Conflict> {
         let list = |found: Option<Raw<'_>>, items| ListEdits {
             present: found.is_some(),
             before: false,
             items,
         };
-        let taken = self.taken;
-        ContainerEdits {
+        let values = self.value_edits()?;
+        let taken = &self.taken;
+        let value_of = |name: &str| taken.values.iter().rev().find(|(found, _)| *found == name);
+        let env = taken.env.iter().map(|variable| match value_of(&variable.name) {
+            Some((name, value)) => with_value(name, value).into(),
+            None => variable.rendered.json.clone(),
+        });
+        let env_from = json_of(taken.env_from.iter().copied());
+        let mounts = json_of(taken.mounts.iter().map(|mount| &mount.rendered));
+        let fields = taken.fields.iter();
+        Ok(ContainerEdits {
             list: self.list,
             index: self.index,
-            name: self.container.name.as_str().to_owned(),
-            env: list(
-                self.container.env,
-                taken.env.into_iter().map(|variable| variable.json.as_str()).collect(),
-            ),
-            env_from: ListEdits { before: true, ..list(self.container.env_from, taken.env_from) },
-            mounts: list(
-                self.container.volume_mounts,
-                taken.mounts.into_iter().map(|mount| mount.rendered.json.as_str()).collect(),
-            ),
-            fields: taken.fields.into_iter().map(|(field, json)| (field.name(), json)).collect(),
-        }
+            name: self.name().to_owned(),
+            values,
+            env: list(self.container.env, env.collect()),
+            env_from: ListEdits { before: true, ..list(self.container.env_from, env_from) },
+            mounts: list(self.container.volume_mounts, mounts),
+            fields: fields.map(|(field, json)| (field.name(), json.json.clone())).collect(),
+        })
     }
 }
 
 /// Reads the elements of a raw list, the first time it is asked for.
-fn read_once<'c, 'p, T: Deserialize<'p>>(
+pub(super) fn read_once<'c, 'p, T: Deserialize<'p>>(
     cell: &'c OnceCell<Vec<T>>,
     raw: Option<Raw<'p>>,
     container: &str,
@@ -304,11 +270,6 @@ fn read_once<'c, 'p, T: Deserialize<'p>>(
     let elements = elements
         .map_err(|error| malformed(&format!("{field} of container {container:?}"), &error))?;
     Ok(cell.get_or_init(|| elements))
-}
-
-fn trimmed(path: &str) -> &str {
-    let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() { path } else { trimmed }
 }
 
 /// Whether a name matches a pattern in which `*` stands for any characters.

@@ -1,113 +1,182 @@
 //! How what policies put in meets what a pod has. A policy is attempted as a whole against the pod
-//! and the policies before it; only an attempt without conflict is taken over.
+//! and the policies before it; only an attempt without conflict is taken over. Where everything
+//! goes, and what sidecars take over from the app, is worked out when all policies are settled.
 
 mod app_containers;
-mod host_ports;
+mod copy;
+mod mounts;
 mod placement;
+mod pod;
+mod pod_resources;
+mod ports;
+mod resources;
 mod sidecars;
+mod variables;
 mod volumes;
 
 use crate::{
-    Conflict, Policy,
+    Conflict, Notice, Policy,
+    content::{Content, Rendered, Sidecar, Volume},
     journal::{Journal, ListEdits},
-    pod::{Named, Spec},
-    policy::{Sidecar, Volume},
+    pod::{Metadata, Named, Spec},
 };
 
 use app_containers::{AppContainer, AppContainerAdditions};
+pub(crate) use pod::PodEdits;
 
-/// A pod spec and what was taken over into it so far.
+/// A pod and what was taken over into it so far.
 pub(crate) struct Merge<'p, 's> {
+    metadata: &'p Metadata<'p>,
     spec: &'p Spec<'p>,
     pod_volumes: Vec<Named<'p>>,
     app_containers: Vec<AppContainer<'p, 's>>,
     volumes: Vec<&'s Volume>,
-    sidecars: Vec<&'s Sidecar>,
+    pod: PodEdits<'s>,
+    sidecars: Vec<Taken<'s>>,
+    /// What stands between values that the policies add to variables.
+    separators: Vec<&'s str>,
     changed: bool,
+}
+
+/// A sidecar that was taken over.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken<'s> {
+    pub(crate) sidecar: &'s Sidecar,
+    /// Position of its policy among the selected ones.
+    pub(crate) policy: usize,
 }
 
 /// What a policy adds to a pod, found to be without conflict.
 pub(crate) struct Additions<'s> {
     volumes: Vec<&'s Volume>,
     app_containers: Vec<AppContainerAdditions<'s>>,
-    sidecars: Vec<&'s Sidecar>,
+    pod: PodEdits<'s>,
+    pub(crate) sidecars: Vec<&'s Sidecar>,
     /// Whether all of it was there already.
     pub(crate) nothing_new: bool,
-    /// What of the app's stayed in the place of ours, in words.
-    pub(crate) kept: Vec<String>,
+    /// What people should know.
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl<'p, 's> Merge<'p, 's> {
-    /// Starts with a pod; `is_sidecar` says which container names are a selected policy's and so not
-    /// the app's.
+    /// Starts with a pod; `is_sidecar` says which container names are a policy's and so not the
+    /// app's, `separators` what stands between values that policies add to variables.
     pub(crate) fn new(
+        metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
         is_sidecar: impl Fn(&str) -> bool,
+        separators: Vec<&'s str>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
+            metadata,
             spec,
             pod_volumes: volumes::read(spec)?,
             app_containers: app_containers::read(spec, is_sidecar),
             volumes: Vec::new(),
+            pod: PodEdits::default(),
             sidecars: Vec::new(),
+            separators,
             changed: false,
         })
     }
 
     /// What the policy would add, or the first thing that is in its way.
-    pub(crate) fn attempt(&self, policy: &'s Policy) -> Result<Additions<'s>, Conflict> {
-        let mut kept = Vec::new();
-        let volumes = volumes::attempt(policy, self.spec, &self.pod_volumes, &self.volumes)?;
-        let app_containers = self.attempt_app_containers(policy, &mut kept)?;
-        let sidecars = self.attempt_sidecars(policy, &mut kept)?;
+    pub(crate) fn attempt(
+        &self,
+        policy: &Policy,
+        content: &'s Content,
+    ) -> Result<Additions<'s>, Conflict> {
+        let mut notices = Vec::new();
+        let volumes = self.attempt_volumes(content)?;
+        let pod = self.attempt_pod(&content.pod, &mut notices)?;
+        let mut app_containers = self.attempt_app_containers(content, &mut notices)?;
+        let sidecars = self.attempt_sidecars(policy, content, &mut notices)?;
+        if self.has_all_but_app_containers(content, &app_containers) {
+            app_containers.clear();
+        }
+        self.check_grace_period(content, &pod, &app_containers)?;
+        self.check_pod_resources(content, &sidecars)?;
         let all_there = sidecars.iter().all(|sidecar| self.is_placed(sidecar));
         Ok(Additions {
             nothing_new: volumes.is_empty()
+                && pod.is_empty()
                 && app_containers.iter().all(AppContainerAdditions::is_empty)
                 && all_there,
             volumes,
             app_containers,
+            pod,
             sidecars,
-            kept,
+            notices,
         })
     }
 
     /// Takes over what an attempt found.
-    pub(crate) fn take(&mut self, additions: Additions<'s>) {
+    pub(crate) fn take(&mut self, policy: usize, additions: Additions<'s>) {
         self.changed |= !additions.nothing_new;
         self.volumes.extend(additions.volumes);
+        self.pod.take(additions.pod);
         for container in additions.app_containers {
             if let Some(found) = self.app_containers.get_mut(container.position) {
                 found.take(container);
             }
         }
-        self.sidecars.extend(additions.sidecars);
+        let sidecars = additions.sidecars.into_iter();
+        self.sidecars.extend(sidecars.map(|sidecar| Taken { sidecar, policy }));
     }
 
-    /// The edits of everything that was taken over.
-    pub(crate) fn into_journal(self) -> Journal<'s> {
+    /// The sidecars that were taken over, in policy order.
+    pub(crate) fn sidecars(&self) -> &[Taken<'s>] {
+        &self.sidecars
+    }
+
+    /// The edits of everything that was taken over, and those of the pod's metadata. `None` without
+    /// any.
+    pub(crate) fn into_journal(self) -> Result<Option<(Journal, PodEdits<'s>)>, Conflict> {
         if !self.changed {
-            return Journal::default();
+            return Ok(None);
         }
-        let insertions = placement::place(self.spec, &self.sidecars);
-        Journal {
-            metadata: Vec::new(),
-            volumes: ListEdits {
-                present: self.spec.volumes.is_some(),
-                before: false,
-                items: self.volumes.iter().map(|volume| volume.rendered.json.as_str()).collect(),
-            },
-            containers: self.app_containers.into_iter().map(AppContainer::into_edits).collect(),
-            insertions,
-        }
+        let insertions = self.insertions()?;
+        let mut journal = Journal { insertions, ..Journal::default() };
+        journal.spec = self.pod.spec_edits(self.spec)?;
+        let volumes = ListEdits {
+            present: self.spec.volumes.is_some(),
+            before: false,
+            items: self.volumes.iter().map(|volume| volume.rendered.json.clone()).collect(),
+        };
+        journal.spec.lists.insert(0, ("volumes", volumes));
+        let containers = self.app_containers.into_iter().map(AppContainer::into_edits);
+        journal.containers = containers.collect::<Result<_, _>>()?;
+        Ok(Some((journal, self.pod)))
     }
 
-    /// Whether a volume is there for a container of this policy to mount.
-    fn has_volume(&self, policy: &Policy, name: &str) -> bool {
-        policy.volumes.iter().any(|volume| volume.name == name)
+    /// Whether a volume is there for a container to mount.
+    fn has_volume(&self, content: &Content, name: &str) -> bool {
+        content.volumes.iter().any(|volume| volume.name == name)
             || self.volumes.iter().any(|volume| volume.name == name)
             || self.pod_volumes.iter().any(|volume| volume.name.as_str() == name)
     }
+
+    /// Whether an earlier call put the policy in: its sidecars and volumes are there, and an app
+    /// container has all it is meant to have. Containers that lack it came later, from another
+    /// webhook; what they would have got must not depend on whether that one calls for a second
+    /// round.
+    fn has_all_but_app_containers(
+        &self,
+        content: &Content,
+        app_containers: &[AppContainerAdditions<'_>],
+    ) -> bool {
+        let of_pod = |name: &str| self.pod_volumes.iter().any(|found| found.name.as_str() == name);
+        let parts = content.sidecars.len() + content.volumes.len();
+        parts > 0
+            && content.sidecars.iter().all(|sidecar| self.container_of_pod(&sidecar.name).is_some())
+            && content.volumes.iter().all(|volume| of_pod(&volume.name))
+            && app_containers.iter().any(|container| container.meant && container.is_empty())
+    }
+}
+
+/// The JSON of parts, to be written.
+fn json_of<'r>(parts: impl IntoIterator<Item = &'r Rendered>) -> Vec<std::sync::Arc<str>> {
+    parts.into_iter().map(|part| part.json.clone()).collect()
 }
 
 /// A part of the pod that cannot be read.

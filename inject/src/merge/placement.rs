@@ -1,60 +1,203 @@
-//! Where the containers go. `First` and `Last` each form one block in policy order, and a sidecar
-//! that is there already keeps its place in it.
+//! Where the containers go. `First` and `Last` each form one block in policy order; `before` and
+//! `after` attach a sidecar to another container. A sidecar that is there already keeps its place.
+
+use std::collections::{HashMap, HashSet};
 
 use crate::{
-    journal::Insertions,
-    pod::Spec,
-    policy::{Block, ContainerList, Sidecar},
+    Conflict,
+    content::{Content, Placement, Sidecar},
+    journal::{Insertion, Insertions},
+    policy::ContainerList,
 };
 
-/// The insertions that bring the missing sidecars into the pod's two lists.
-pub(super) fn place<'s>(spec: &Spec<'_>, sidecars: &[&'s Sidecar]) -> Vec<Insertions<'s>> {
-    let lists = [
-        (ContainerList::InitContainers, &spec.init_containers),
-        (ContainerList::Containers, &spec.containers),
-    ];
-    lists
-        .into_iter()
-        .map(|(list, containers)| {
-            let names = containers.iter().flatten().map(|found| found.name.as_str()).collect();
-            let ours = sidecars.iter().copied().filter(|sidecar| sidecar.list == list);
-            Insertions {
-                list,
-                present: containers.as_ref().map(Vec::len),
-                items: place_in_list(names, ours.collect()),
-            }
-        })
-        .collect()
+use super::{Merge, Taken};
+
+/// A policy that cannot be placed.
+pub(crate) struct Misplaced {
+    /// Position of the policy among the selected ones.
+    pub(crate) policy: usize,
+    /// Why not.
+    pub(crate) conflict: Conflict,
 }
 
-fn place_in_list<'n, 's: 'n>(
-    mut names: Vec<&'n str>,
-    sidecars: Vec<&'s Sidecar>,
-) -> Vec<(usize, &'s str)> {
-    let mut items = Vec::new();
-    let (first, last): (Vec<_>, Vec<_>) =
-        sidecars.into_iter().partition(|sidecar| sidecar.block == Block::First);
-    let mut cursor = 0;
-    for sidecar in first {
-        if let Some(there) = names.iter().position(|name| *name == sidecar.name) {
-            cursor = cursor.max(there + 1);
-        } else {
-            names.insert(cursor, &sidecar.name);
-            items.push((cursor, sidecar.rendered.json.as_str()));
-            cursor += 1;
+impl<'s> Merge<'_, 's> {
+    /// Finds the policies that have to give way so that each of these sidecars has its place: those
+    /// whose target is missing, or else the lowest-ordered of each circle.
+    pub(crate) fn misplaced(&self, sidecars: &[Taken<'s>]) -> Vec<Misplaced> {
+        let mut misplaced = Vec::new();
+        for list in [ContainerList::InitContainers, ContainerList::Containers] {
+            let of_list = sidecars.iter().filter(|taken| taken.sidecar.list == list);
+            let placed: Vec<Taken<'s>> =
+                of_list.filter(|taken| target(taken.sidecar).is_some()).copied().collect();
+            if placed.is_empty() {
+                continue;
+            }
+            let of_pod = self.list_names(list);
+            let ours: HashMap<&str, Taken<'s>> = sidecars
+                .iter()
+                .filter(|taken| taken.sidecar.list == list)
+                .map(|taken| (taken.sidecar.name.as_str(), *taken))
+                .collect();
+            let is_missing = |taken: &Taken<'s>| {
+                target(taken.sidecar)
+                    .is_some_and(|target| !ours.contains_key(target) && !of_pod.contains(&target))
+            };
+            let before = misplaced.len();
+            misplaced.extend(placed.iter().filter(|taken| is_missing(taken)).map(|taken| {
+                Misplaced {
+                    policy: taken.policy,
+                    conflict: Conflict::PlacementTarget {
+                        container: taken.sidecar.name.clone(),
+                        target: target(taken.sidecar).unwrap_or_default().to_owned(),
+                        list,
+                    },
+                }
+            }));
+            if misplaced.len() == before {
+                let lowest = placed.iter().filter_map(|taken| lowest_in_circle(*taken, &ours));
+                misplaced.extend(lowest.map(|taken| Misplaced {
+                    policy: taken.policy,
+                    conflict: Conflict::PlacementCycle {
+                        container: taken.sidecar.name.clone(),
+                        target: target(taken.sidecar).unwrap_or_default().to_owned(),
+                    },
+                }));
+            }
         }
+        misplaced
     }
-    for (position, sidecar) in last.iter().enumerate() {
-        if names.contains(&sidecar.name.as_str()) {
-            continue;
-        }
-        let later = last[position..]
+
+    /// Whether a policy that had to give way would have its place by now.
+    pub(crate) fn has_targets(&self, content: &Content) -> bool {
+        content.sidecars.iter().all(|sidecar| {
+            target(sidecar).is_none_or(|target| {
+                self.list_names(sidecar.list).contains(&target)
+                    || self
+                        .sidecars
+                        .iter()
+                        .map(|taken| taken.sidecar)
+                        .any(|taken| taken.list == sidecar.list && taken.name == target)
+                    || content.has_sidecar(target)
+            })
+        })
+    }
+
+    /// The insertions that bring the missing sidecars into the pod's two lists.
+    pub(super) fn insertions(&self) -> Result<Vec<Insertions>, Conflict> {
+        [ContainerList::InitContainers, ContainerList::Containers]
+            .into_iter()
+            .map(|list| {
+                let present = match list {
+                    ContainerList::InitContainers => self.spec.init_containers.is_some(),
+                    ContainerList::Containers => self.spec.containers.is_some(),
+                };
+                Ok(Insertions { list, present, items: self.insertions_into(list)? })
+            })
+            .collect()
+    }
+
+    fn insertions_into(&self, list: ContainerList) -> Result<Vec<Insertion>, Conflict> {
+        let mut names = self.list_names(list);
+        let ours: Vec<&Sidecar> = self
+            .sidecars
             .iter()
-            .filter_map(|later| names.iter().position(|name| *name == later.name))
-            .min();
-        let place = later.unwrap_or(names.len());
-        names.insert(place, &sidecar.name);
-        items.push((place, sidecar.rendered.json.as_str()));
+            .map(|taken| taken.sidecar)
+            .filter(|sidecar| sidecar.list == list)
+            .collect();
+        let mut items = Vec::new();
+        if ours.iter().all(|sidecar| names.contains(&sidecar.name.as_str())) {
+            return Ok(items);
+        }
+        let order = order(&names, &ours);
+        let mut place = 0;
+        for name in order {
+            if let Some(found) = names.iter().position(|there| *there == name) {
+                place = place.max(found + 1);
+                continue;
+            }
+            let Some(sidecar) = ours.iter().find(|sidecar| sidecar.name == name) else { continue };
+            let json = match &sidecar.from_app {
+                None => sidecar.rendered.json.clone(),
+                Some(from) => self.completed(sidecar, from)?.into(),
+            };
+            let successor = names.get(place).map(|name| (*name).to_owned());
+            items.push(Insertion { position: place, successor, json });
+            names.insert(place, name);
+            place += 1;
+        }
+        Ok(items)
     }
-    items
+
+    /// The names of the containers in a list of the pod.
+    fn list_names(&self, list: ContainerList) -> Vec<&str> {
+        let containers = match list {
+            ContainerList::InitContainers => &self.spec.init_containers,
+            ContainerList::Containers => &self.spec.containers,
+        };
+        containers.iter().flatten().map(|found| found.name.as_str()).collect()
+    }
+}
+
+/// The container beside which a sidecar goes.
+fn target(sidecar: &Sidecar) -> Option<&str> {
+    match &sidecar.placement {
+        Placement::First | Placement::Last => None,
+        Placement::Before(target) | Placement::After(target) => Some(target),
+    }
+}
+
+/// The lowest-ordered sidecar of the circle into which this one leads, if it does.
+fn lowest_in_circle<'s>(from: Taken<'s>, names: &HashMap<&str, Taken<'s>>) -> Option<Taken<'s>> {
+    let mut seen: Vec<Taken<'s>> = vec![from];
+    let mut visited: HashSet<&str> = HashSet::from([from.sidecar.name.as_str()]);
+    let mut current = from;
+    loop {
+        current = *names.get(target(current.sidecar)?)?;
+        if !visited.insert(&current.sidecar.name) {
+            let start = seen.iter().position(|found| found.sidecar.name == current.sidecar.name)?;
+            return seen[start..].iter().copied().max_by_key(|found| found.policy);
+        }
+        seen.push(current);
+    }
+}
+
+/// The order in which a list would be if none of our sidecars were there yet. Placements form no
+/// circle by now.
+fn order<'n>(names: &[&'n str], ours: &[&'n Sidecar]) -> Vec<&'n str> {
+    let is_ours = |name: &str| ours.iter().any(|sidecar| sidecar.name == name);
+    let block = |placement: Placement| {
+        ours.iter()
+            .filter(move |sidecar| sidecar.placement == placement)
+            .map(|ours| ours.name.as_str())
+    };
+    let apps = names.iter().copied().filter(|name| !is_ours(name));
+    let roots = block(Placement::First).chain(apps).chain(block(Placement::Last));
+    let mut ordered = Vec::with_capacity(names.len() + ours.len());
+    let mut steps: Vec<Step<'n>> = roots.map(Step::Visit).collect();
+    steps.reverse();
+    while let Some(step) = steps.pop() {
+        match step {
+            Step::Emit(name) => ordered.push(name),
+            Step::Visit(name) => {
+                let beside = |after: bool| {
+                    let found = ours.iter().rev().filter(move |sidecar| match &sidecar.placement {
+                        Placement::Before(target) => !after && target == name,
+                        Placement::After(target) => after && target == name,
+                        Placement::First | Placement::Last => false,
+                    });
+                    found.map(|sidecar| Step::Visit(sidecar.name.as_str()))
+                };
+                steps.extend(beside(true));
+                steps.push(Step::Emit(name));
+                steps.extend(beside(false));
+            }
+        }
+    }
+    ordered
+}
+
+/// What is still to be done for a container: its neighbours and itself, or only itself.
+enum Step<'n> {
+    Visit(&'n str),
+    Emit(&'n str),
 }

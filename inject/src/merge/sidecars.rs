@@ -1,24 +1,27 @@
 //! The containers that go in: new, there already, or in the way of one another.
 
 use crate::{
-    Conflict, Policy,
+    Conflict, Notice, Policy,
     canonical::Canonical,
+    content::{Content, Sidecar},
     pod::{Container, Text},
-    policy::{ContainerList, Sidecar},
+    policy::ContainerList,
 };
 
-use super::Merge;
+use super::{Merge, Taken};
 
 impl<'s> Merge<'_, 's> {
-    /// The sidecars of the policy, those that are there already included, unless one is in the way.
+    /// The sidecars of the policy that no earlier policy brings, those that are there already
+    /// included, unless one is in the way.
     pub(super) fn attempt_sidecars(
         &self,
-        policy: &'s Policy,
-        kept: &mut Vec<String>,
+        policy: &Policy,
+        content: &'s Content,
+        notices: &mut Vec<Notice>,
     ) -> Result<Vec<&'s Sidecar>, Conflict> {
-        for sidecar in &policy.sidecars {
+        for sidecar in &content.sidecars {
             if let Some(volume) =
-                sidecar.mounted_volumes.iter().find(|volume| !self.has_volume(policy, volume))
+                sidecar.mounted_volumes.iter().find(|volume| !self.has_volume(content, volume))
             {
                 return Err(Conflict::VolumeMissing {
                     container: sidecar.name.clone(),
@@ -28,22 +31,21 @@ impl<'s> Merge<'_, 's> {
             // What an earlier policy gives is compared with that policy, also when the pod has it by
             // now: the looser comparison with a pod would let in on a second call what was in
             // conflict on the first.
-            if let Some(taken) = self.taken_sidecar(sidecar) {
-                let equal = taken.list == sidecar.list
-                    && sidecar.rendered.is(&Canonical::read(&taken.rendered.json));
-                if !equal {
-                    return Err(name_conflict(sidecar, taken.list));
-                }
+            if let Some(Taken { sidecar: taken, .. }) = self.taken_sidecar(sidecar)
+                && !is_equal(taken, sidecar)
+            {
+                return Err(name_conflict(sidecar, taken.list));
             }
             if let Some((list, container)) = self.container_of_pod(&sidecar.name) {
                 let host_network = self.spec.host_network.unwrap_or_default();
                 let found = Found { list, container, host_network };
-                compare_with_pod(sidecar, &found, policy.denies_conflicts, kept)?;
+                compare_with_pod(sidecar, &found, policy.denies_conflicts, notices)?;
             } else if self.taken_sidecar(sidecar).is_none() {
-                self.check_host_ports(policy, sidecar)?;
+                self.check_new_sidecar(content, sidecar, notices)?;
             }
         }
-        Ok(policy.sidecars.iter().filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
+        let new = content.sidecars.iter().map(|sidecar| &**sidecar);
+        Ok(new.filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
     }
 
     /// Whether the pod has the sidecar, by itself or from an earlier policy.
@@ -51,11 +53,8 @@ impl<'s> Merge<'_, 's> {
         self.container_of_pod(&sidecar.name).is_some() || self.taken_sidecar(sidecar).is_some()
     }
 
-    fn taken_sidecar(&self, sidecar: &Sidecar) -> Option<&'s Sidecar> {
-        self.sidecars.iter().find(|taken| taken.name == sidecar.name).copied()
-    }
-
-    fn container_of_pod(&self, name: &str) -> Option<(ContainerList, &Container<'_>)> {
+    /// The container of the pod that has this name.
+    pub(super) fn container_of_pod(&self, name: &str) -> Option<(ContainerList, &Container<'_>)> {
         let lists = [
             (ContainerList::InitContainers, &self.spec.init_containers),
             (ContainerList::Containers, &self.spec.containers),
@@ -65,6 +64,33 @@ impl<'s> Merge<'_, 's> {
             Some((list, found))
         })
     }
+
+    fn taken_sidecar(&self, sidecar: &Sidecar) -> Option<&Taken<'s>> {
+        self.sidecars.iter().find(|taken| taken.sidecar.name == sidecar.name)
+    }
+
+    /// What the API server would refuse in a pod with this sidecar.
+    fn check_new_sidecar(
+        &self,
+        content: &Content,
+        sidecar: &Sidecar,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Conflict> {
+        if sidecar.unmasks_proc && self.spec.host_users != Some(false) {
+            return Err(Conflict::Privilege {
+                container: sidecar.name.clone(),
+                what: "has procMount: Unmasked, which needs hostUsers: false in the pod".to_owned(),
+            });
+        }
+        self.check_ports(content, sidecar, notices)
+    }
+}
+
+fn is_equal(taken: &Sidecar, sidecar: &Sidecar) -> bool {
+    taken.list == sidecar.list
+        && sidecar.rendered.equals(&taken.rendered)
+        && taken.from_app.as_ref().map(|from| (&from.copy, &from.resources))
+            == sidecar.from_app.as_ref().map(|from| (&from.copy, &from.resources))
 }
 
 fn name_conflict(sidecar: &Sidecar, list: ContainerList) -> Conflict {
@@ -106,7 +132,7 @@ fn compare_with_pod(
     sidecar: &Sidecar,
     found: &Found<'_, '_>,
     denies_conflicts: bool,
-    kept: &mut Vec<String>,
+    notices: &mut Vec<Notice>,
 ) -> Result<(), Conflict> {
     let &Found { list, container, .. } = found;
     let image = container.image.as_ref().map_or("", Text::as_str);
@@ -124,10 +150,7 @@ fn compare_with_pod(
     if denies_conflicts {
         return Err(Conflict::ContainerAltered { container: sidecar.name.clone() });
     }
-    kept.push(format!(
-        "the sidecar {:?} is there with another command, arguments or variables",
-        sidecar.name
-    ));
+    notices.push(Notice::SidecarAltered { container: sidecar.name.clone() });
     Ok(())
 }
 

@@ -7,9 +7,14 @@
     reason = "a test that fails here says where, and values read best in place"
 )]
 
+mod append;
+mod conflicts;
 mod fixture;
+mod from_app;
 mod laws;
 mod outcomes;
+mod placement;
+mod pod_additions;
 mod policies;
 mod second_call;
 mod workloads;

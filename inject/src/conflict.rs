@@ -1,0 +1,240 @@
+//! Why a selected policy cannot be applied to a pod: every kind of conflict, in words for a person.
+
+use std::fmt;
+
+use crate::ContainerList;
+
+/// Why a selected policy cannot be applied to a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// A part of the pod has the wrong type; the parser's words.
+    MalformedPod(String),
+    /// A container of that name is there with other content.
+    ContainerName {
+        /// Name of the container.
+        container: String,
+        /// Where it stands.
+        list: ContainerList,
+    },
+    /// The sidecar is there, but somebody changed its command, arguments or variables.
+    ContainerAltered {
+        /// Name of the container.
+        container: String,
+    },
+    /// A volume of that name is there with other content.
+    VolumeName {
+        /// Name of the volume.
+        volume: String,
+    },
+    /// A container mounts a volume that neither pod nor policy has.
+    VolumeMissing {
+        /// Name of the container.
+        container: String,
+        /// Name of the volume.
+        volume: String,
+    },
+    /// An app container has something else at the path.
+    MountPathTaken {
+        /// Name of the container.
+        container: String,
+        /// The path.
+        path: String,
+        /// The volume that is mounted there, or the claim of a device.
+        volume: String,
+    },
+    /// A sidecar cannot have its port on the node.
+    HostPort {
+        /// Name of the sidecar.
+        container: String,
+        /// The port on the node.
+        port: i64,
+        /// Why not.
+        why: String,
+    },
+    /// The container that a sidecar is placed beside is not in its list.
+    PlacementTarget {
+        /// Name of the sidecar.
+        container: String,
+        /// Name of the container beside which it belongs.
+        target: String,
+        /// The list in which it was looked for.
+        list: ContainerList,
+    },
+    /// Sidecars are placed beside one another in a circle.
+    PlacementCycle {
+        /// Name of the sidecar.
+        container: String,
+        /// Name of the container beside which it belongs.
+        target: String,
+    },
+    /// A process namespace of the pod cannot be shared in a pod that has the node's.
+    ProcessNamespace,
+    /// A field is for another operating system than the pod's.
+    OperatingSystemMismatch {
+        /// Path of the field in the policy.
+        field: String,
+        /// The pod's operating system.
+        operating_system: String,
+    },
+    /// The containers together would exceed the pod's own resources.
+    PodResources {
+        /// `requests` or `limits`.
+        kind: &'static str,
+        /// Name of the resource.
+        resource: String,
+        /// What exceeds it.
+        what: String,
+    },
+    /// A preStop hook sleeps longer than the pod has to end.
+    GracePeriod {
+        /// Name of the container.
+        container: String,
+        /// Seconds of the hook.
+        sleep: i64,
+        /// Seconds of the pod.
+        grace_period: i64,
+    },
+    /// The pod lacks a right that a container needs.
+    Privilege {
+        /// Name of the container.
+        container: String,
+        /// What it has and what that needs.
+        what: String,
+    },
+    /// The namespace enforces a Pod Security level that the policy does not keep.
+    PodSecurity {
+        /// The enforced level.
+        level: String,
+        /// What breaks it.
+        why: String,
+    },
+    /// The policy sets a label by which a policy selects pods.
+    SelectedLabel {
+        /// The key.
+        label: String,
+    },
+    /// A parameter has no usable value.
+    Parameter {
+        /// The annotation that sets it.
+        annotation: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A match condition could not be evaluated.
+    MatchCondition {
+        /// Its name.
+        condition: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An expression could not be evaluated, or gave what the field cannot hold.
+    Expression {
+        /// Path of the field in the policy.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Conflict {
+    /// A stable word for metrics, status and scripts.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::MalformedPod(_) => "MalformedPod",
+            Self::ContainerName { .. } => "ContainerNameConflict",
+            Self::ContainerAltered { .. } => "ContainerAltered",
+            Self::VolumeName { .. } => "VolumeNameConflict",
+            Self::VolumeMissing { .. } => "VolumeMissing",
+            Self::MountPathTaken { .. } => "MountPathTaken",
+            Self::HostPort { .. } => "HostPortConflict",
+            Self::PlacementTarget { .. } => "PlacementTargetMissing",
+            Self::PlacementCycle { .. } => "PlacementCycle",
+            Self::ProcessNamespace => "ProcessNamespaceConflict",
+            Self::OperatingSystemMismatch { .. } => "OSMismatch",
+            Self::PodResources { .. } => "PodResourcesExceeded",
+            Self::GracePeriod { .. } => "GracePeriodTooShort",
+            Self::Privilege { .. } => "PrivilegeMissing",
+            Self::PodSecurity { .. } => "PodSecurity",
+            Self::SelectedLabel { .. } => "LabelIsSelected",
+            Self::Parameter { .. } => "BadParameter",
+            Self::MatchCondition { .. } => "MatchConditionFailed",
+            Self::Expression { .. } => "ExpressionFailed",
+        }
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MalformedPod(why) => {
+                write!(formatter, "the pod cannot be read, so it is left alone: {why}")
+            }
+            Self::ContainerName { container, list } => write!(
+                formatter,
+                "a container named {container:?} with other content is already in spec.{}; rename one of them",
+                list.field()
+            ),
+            Self::ContainerAltered { container } => write!(
+                formatter,
+                "the container {container:?} is already there with another command, arguments or variables"
+            ),
+            Self::VolumeName { volume } => write!(
+                formatter,
+                "a volume named {volume:?} with other content is already in spec.volumes; rename one of them"
+            ),
+            Self::VolumeMissing { container, volume } => write!(
+                formatter,
+                "container {container:?} would mount the volume {volume:?}, which neither the pod nor the policy has"
+            ),
+            Self::MountPathTaken { container, path, volume } => write!(
+                formatter,
+                "container {container:?} already mounts the volume {volume:?} at {path}; change one of the paths"
+            ),
+            Self::HostPort { container, port, why } => write!(
+                formatter,
+                "container {container:?} cannot have port {port} of the node: {why}; change one of the ports"
+            ),
+            Self::PlacementTarget { container, target, list } => write!(
+                formatter,
+                "container {container:?} is placed beside {target:?}, which is not in spec.{}; name a container that is, or use First or Last",
+                list.field()
+            ),
+            Self::PlacementCycle { container, target } => write!(
+                formatter,
+                "container {container:?} is placed beside {target:?}, which in turn is placed beside it; remove one of the placements"
+            ),
+            Self::ProcessNamespace => formatter.write_str(
+                "the pod has hostPID: true, which excludes shareProcessNamespace; leave one of them out",
+            ),
+            Self::OperatingSystemMismatch { field, operating_system } => write!(
+                formatter,
+                "{field} is not allowed in pods of the operating system {operating_system}; set os in the policy, or leave the field out"
+            ),
+            Self::PodResources { kind, resource, what } => write!(
+                formatter,
+                "{what} exceeds the pod's own spec.resources.{kind}.{resource}; raise that, or lower the sidecar's"
+            ),
+            Self::GracePeriod { container, sleep, grace_period } => write!(
+                formatter,
+                "the preStop hook of container {container:?} sleeps {sleep} s, but the pod has only {grace_period} s to end; raise terminationGracePeriodSeconds"
+            ),
+            Self::Privilege { container, what } => {
+                write!(formatter, "container {container:?} {what}")
+            }
+            Self::PodSecurity { level, why } => write!(
+                formatter,
+                "the namespace enforces the Pod Security level {level}, which the policy does not keep: {why}"
+            ),
+            Self::SelectedLabel { label } => write!(
+                formatter,
+                "it would set the label {label}, by which a policy selects pods; set another label"
+            ),
+            Self::Parameter { annotation, why } => write!(formatter, "annotation {annotation}: {why}"),
+            Self::MatchCondition { condition, why } => {
+                write!(formatter, "match condition {condition:?} cannot be evaluated: {why}")
+            }
+            Self::Expression { path, why } => write!(formatter, "{path}: {why}"),
+        }
+    }
+}

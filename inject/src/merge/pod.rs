@@ -1,0 +1,362 @@
+//! What is added to the pod itself: labels, annotations, secrets, aliases, groups. Only what is
+//! absent is added; the grace period is raised.
+
+use serde::Deserialize;
+
+use crate::{
+    Conflict, Notice,
+    canonical::Canonical,
+    content::{Content, PodAdditions, Rendered},
+    journal::{FieldEdit, ListEdits, MapEdits, SpecEdits},
+    pod::{Entries, Named, Spec},
+    reader::{self, Raw},
+    select::Lookup,
+};
+
+use super::{Merge, app_containers::AppContainerAdditions, json_of, malformed};
+
+/// Seconds that a pod has to end where it does not say.
+const GRACE_PERIOD: i64 = 30;
+
+/// What is added to the pod itself.
+#[derive(Default)]
+pub(crate) struct PodEdits<'s> {
+    labels: Vec<(&'s str, &'s str)>,
+    annotations: Vec<(&'s str, &'s str)>,
+    /// Annotations of our own, which take the place of what is there.
+    files: Vec<(&'s str, &'s str)>,
+    image_pull_secrets: Vec<(&'s str, &'s Rendered)>,
+    host_aliases: Vec<&'s Rendered>,
+    shares_process_namespace: Option<bool>,
+    grace_period: Option<i64>,
+    fs_group: Option<i64>,
+    supplemental_groups: Vec<i64>,
+}
+
+/// The part of a pod's security context that policies add to.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SecurityContext {
+    fs_group: Option<i64>,
+    supplemental_groups: Option<Vec<i64>>,
+}
+
+impl PodEdits<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+            && self.annotations.is_empty()
+            && self.files.is_empty()
+            && self.image_pull_secrets.is_empty()
+            && self.host_aliases.is_empty()
+            && self.shares_process_namespace.is_none()
+            && self.grace_period.is_none()
+            && self.fs_group.is_none()
+            && self.supplemental_groups.is_empty()
+    }
+
+    pub(super) fn take(&mut self, more: Self) {
+        self.labels.extend(more.labels);
+        self.annotations.extend(more.annotations);
+        self.files.extend(more.files);
+        self.image_pull_secrets.extend(more.image_pull_secrets);
+        self.host_aliases.extend(more.host_aliases);
+        self.shares_process_namespace =
+            self.shares_process_namespace.or(more.shares_process_namespace);
+        self.grace_period = self.grace_period.max(more.grace_period);
+        self.fs_group = self.fs_group.or(more.fs_group);
+        self.supplemental_groups.extend(more.supplemental_groups);
+    }
+
+    /// Sets the labels and annotations that go in.
+    pub(crate) fn set_metadata(
+        &self,
+        labels: &mut MapEdits,
+        annotations: &mut MapEdits,
+        found: &Entries<'_>,
+    ) {
+        for (key, value) in &self.labels {
+            labels.set((*key).to_owned(), None, (*value).to_owned());
+        }
+        for (key, value) in &self.annotations {
+            annotations.set((*key).to_owned(), None, (*value).to_owned());
+        }
+        for (key, value) in &self.files {
+            annotations.set((*key).to_owned(), found.value(key), (*value).to_owned());
+        }
+    }
+
+    /// The edits of the pod's spec.
+    pub(super) fn spec_edits(&self, spec: &Spec<'_>) -> Result<SpecEdits, Conflict> {
+        let list = |found: Option<Raw<'_>>, items| ListEdits {
+            present: found.is_some(),
+            before: false,
+            items,
+        };
+        let secrets = self.image_pull_secrets.iter().map(|(_, secret)| *secret);
+        let aliases = self.host_aliases.iter().copied();
+        let mut edits = SpecEdits {
+            lists: vec![
+                ("imagePullSecrets", list(spec.image_pull_secrets, json_of(secrets))),
+                ("hostAliases", list(spec.host_aliases, json_of(aliases))),
+            ],
+            fields: Vec::new(),
+        };
+        if let Some(shares) = self.shares_process_namespace {
+            edits.fields.push(FieldEdit {
+                pointer: "/spec/shareProcessNamespace",
+                present: false,
+                json: shares.to_string(),
+            });
+        }
+        if let Some(seconds) = self.grace_period {
+            edits.fields.push(FieldEdit {
+                pointer: "/spec/terminationGracePeriodSeconds",
+                present: spec.termination_grace_period_seconds.is_some(),
+                json: seconds.to_string(),
+            });
+        }
+        self.add_groups(spec, &mut edits)?;
+        Ok(edits)
+    }
+
+    fn add_groups(&self, spec: &Spec<'_>, edits: &mut SpecEdits) -> Result<(), Conflict> {
+        if self.fs_group.is_none() && self.supplemental_groups.is_empty() {
+            return Ok(());
+        }
+        let groups = self.supplemental_groups.iter().map(ToString::to_string);
+        if spec.security_context.is_none() {
+            let mut fields = Vec::new();
+            if let Some(group) = self.fs_group {
+                fields.push(format!("\"fsGroup\":{group}"));
+            }
+            if !self.supplemental_groups.is_empty() {
+                let list = groups.collect::<Vec<_>>().join(",");
+                fields.push(format!("\"supplementalGroups\":[{list}]"));
+            }
+            edits.fields.push(FieldEdit {
+                pointer: "/spec/securityContext",
+                present: false,
+                json: format!("{{{}}}", fields.join(",")),
+            });
+            return Ok(());
+        }
+        if let Some(group) = self.fs_group {
+            edits.fields.push(FieldEdit {
+                pointer: "/spec/securityContext/fsGroup",
+                present: false,
+                json: group.to_string(),
+            });
+        }
+        let list = ListEdits {
+            present: security_context(spec)?.supplemental_groups.is_some(),
+            before: false,
+            items: groups.map(Into::into).collect(),
+        };
+        edits.lists.push(("securityContext/supplementalGroups", list));
+        Ok(())
+    }
+}
+
+impl<'s> Merge<'_, 's> {
+    /// What the policy would add to the pod itself.
+    pub(super) fn attempt_pod(
+        &self,
+        wanted: &'s PodAdditions,
+        notices: &mut Vec<Notice>,
+    ) -> Result<PodEdits<'s>, Conflict> {
+        self.check_operating_system(wanted)?;
+        let mut edits = PodEdits {
+            labels: absent(
+                "label",
+                &wanted.labels,
+                &self.metadata.labels,
+                &self.pod.labels,
+                notices,
+            ),
+            annotations: absent(
+                "annotation",
+                &wanted.annotations,
+                &self.metadata.annotations,
+                &self.pod.annotations,
+                notices,
+            ),
+            ..PodEdits::default()
+        };
+        let carried = |(key, content): &(String, String)| {
+            self.metadata.annotations.value(key) == Some(content)
+        };
+        let files = wanted.files.iter().filter(|file| !carried(file));
+        edits.files = files.map(|(key, content)| (key.as_str(), content.as_str())).collect();
+        self.attempt_lists(wanted, &mut edits)?;
+        self.attempt_process_namespace(wanted, &mut edits, notices)?;
+        if let Some(seconds) = wanted.grace_period
+            && seconds > self.grace_period(&self.pod)
+        {
+            edits.grace_period = Some(seconds);
+        }
+        self.attempt_groups(wanted, &mut edits, notices)?;
+        Ok(edits)
+    }
+
+    /// Refuses a hook of ours that sleeps longer than the pod has to end.
+    pub(super) fn check_grace_period(
+        &self,
+        content: &Content,
+        pod: &PodEdits<'_>,
+        app_containers: &[AppContainerAdditions<'_>],
+    ) -> Result<(), Conflict> {
+        let grace_period = self.grace_period(&self.pod).max(pod.grace_period.unwrap_or(0));
+        let new = content.sidecars.iter().filter(|sidecar| !self.is_placed(sidecar));
+        let of_sidecars = new.filter_map(|sidecar| Some((&sidecar.name, sidecar.pre_stop_sleep?)));
+        let too_long = of_sidecars.into_iter().find(|(_, sleep)| *sleep > grace_period);
+        let conflict = |container: &str, sleep| Conflict::GracePeriod {
+            container: container.to_owned(),
+            sleep,
+            grace_period,
+        };
+        if let Some((name, sleep)) = too_long {
+            return Err(conflict(name, sleep));
+        }
+        for container in app_containers {
+            if let Some(sleep) = container.pre_stop_sleep()
+                && sleep > grace_period
+                && let Some(found) = self.app_containers.get(container.position)
+            {
+                return Err(conflict(found.name(), sleep));
+            }
+        }
+        Ok(())
+    }
+
+    fn grace_period(&self, taken: &PodEdits<'_>) -> i64 {
+        let of_pod = self.spec.termination_grace_period_seconds.unwrap_or(GRACE_PERIOD);
+        of_pod.max(taken.grace_period.unwrap_or(of_pod))
+    }
+
+    fn check_operating_system(&self, wanted: &PodAdditions) -> Result<(), Conflict> {
+        let operating_system = self.spec.declared_operating_system();
+        let field = match operating_system {
+            Some("windows") => wanted.linux_only.as_ref(),
+            Some("linux") => wanted.windows_only.as_ref(),
+            _ => None,
+        };
+        field.map_or(Ok(()), |field| {
+            Err(Conflict::OperatingSystemMismatch {
+                field: field.clone(),
+                operating_system: operating_system.unwrap_or_default().to_owned(),
+            })
+        })
+    }
+
+    fn attempt_lists(
+        &self,
+        wanted: &'s PodAdditions,
+        edits: &mut PodEdits<'s>,
+    ) -> Result<(), Conflict> {
+        if !wanted.image_pull_secrets.is_empty() {
+            let found: Vec<Named<'_>> =
+                read_list(self.spec.image_pull_secrets, "spec.imagePullSecrets")?;
+            for (name, secret) in &wanted.image_pull_secrets {
+                let of_pod = found.iter().any(|found| found.name.as_str() == name);
+                if !of_pod && !self.pod.image_pull_secrets.iter().any(|(taken, _)| taken == name) {
+                    edits.image_pull_secrets.push((name, secret));
+                }
+            }
+        }
+        let found = Canonical::read_raw(self.spec.host_aliases);
+        for alias in &wanted.host_aliases {
+            let of_pod = alias.forms().any(|form| form.is_in(&found));
+            if !of_pod && !self.pod.host_aliases.iter().any(|taken| taken.equals(alias)) {
+                edits.host_aliases.push(alias);
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt_process_namespace(
+        &self,
+        wanted: &PodAdditions,
+        edits: &mut PodEdits<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Conflict> {
+        let Some(shares) = wanted.shares_process_namespace else { return Ok(()) };
+        if shares && self.spec.host_pid == Some(true) {
+            return Err(Conflict::ProcessNamespace);
+        }
+        let found = self.spec.share_process_namespace.or(self.pod.shares_process_namespace);
+        match found {
+            // What is absent is false.
+            None if shares => edits.shares_process_namespace = Some(true),
+            Some(found) if found != shares => {
+                notices.push(Notice::PodFieldKept { field: "shareProcessNamespace" });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn attempt_groups(
+        &self,
+        wanted: &PodAdditions,
+        edits: &mut PodEdits<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Conflict> {
+        if wanted.fs_group.is_none() && wanted.supplemental_groups.is_empty() {
+            return Ok(());
+        }
+        let found = security_context(self.spec)?;
+        match (wanted.fs_group, found.fs_group.or(self.pod.fs_group)) {
+            (Some(group), None) => edits.fs_group = Some(group),
+            (Some(group), Some(found)) if group != found => {
+                notices.push(Notice::PodFieldKept { field: "securityContext.fsGroup" });
+            }
+            _ => {}
+        }
+        let of_pod = found.supplemental_groups.unwrap_or_default();
+        for group in &wanted.supplemental_groups {
+            if !of_pod.contains(group)
+                && !self.pod.supplemental_groups.contains(group)
+                && !edits.supplemental_groups.contains(group)
+            {
+                edits.supplemental_groups.push(*group);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entries that neither the pod nor an earlier policy has; another value there is kept.
+fn absent<'s>(
+    kind: &'static str,
+    wanted: &'s [(String, String)],
+    of_pod: &Entries<'_>,
+    taken: &[(&'s str, &'s str)],
+    notices: &mut Vec<Notice>,
+) -> Vec<(&'s str, &'s str)> {
+    let mut added = Vec::new();
+    for (key, value) in wanted {
+        let taken = taken.iter().find_map(|(found, value)| (found == key).then_some(*value));
+        match of_pod.value(key).or(taken) {
+            None => added.push((key.as_str(), value.as_str())),
+            Some(found) if found == value => {}
+            Some(_) => notices.push(Notice::MetadataKept { kind, key: key.clone() }),
+        }
+    }
+    added
+}
+
+fn security_context(spec: &Spec<'_>) -> Result<SecurityContext, Conflict> {
+    let read =
+        spec.security_context.map_or_else(|| Ok(None), |raw| serde_json::from_str(raw.get()));
+    let read: Option<SecurityContext> =
+        read.map_err(|error| malformed("spec.securityContext", &error))?;
+    Ok(read.unwrap_or_default())
+}
+
+fn read_list<'p, T: Deserialize<'p>>(
+    raw: Option<Raw<'p>>,
+    field: &str,
+) -> Result<Vec<T>, Conflict> {
+    let list = raw.map_or_else(|| Ok(Vec::new()), |raw| reader::read(raw.get()));
+    list.map_err(|error| malformed(field, &error))
+}

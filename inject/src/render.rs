@@ -1,0 +1,264 @@
+//! From the parts of a policy's spec to what is written into a pod.
+
+use std::sync::Arc;
+
+use crds::{EnvMerge, PlacementBlock, PodPatch, PolicySpec, RelativePlacement, SidecarType};
+use k8s_openapi::api::core::v1 as core;
+use serde_json::{Map, Value};
+
+use crate::{
+    PolicyId,
+    content::{
+        AppContainers, AppField, Content, FromApp, Mount, Placement, PodAdditions, Rendered,
+        Resources, Sidecar, Variable, Volume,
+    },
+    files,
+    policy::ContainerList,
+};
+
+/// What stands between two values where a policy does not say.
+const SEPARATOR: &str = " ";
+
+/// Fields of a container's security context that Windows pods cannot have.
+const LINUX_ONLY: [&str; 10] = [
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
+];
+
+/// Renders everything that a policy puts in. What has a wrong type is left out: the validation of
+/// the policy, which comes first, reports it.
+pub(crate) fn content(id: &PolicyId, spec: &PolicySpec) -> Content {
+    let sidecars = spec.sidecars.iter().map(|part| files::mounted(id, spec, part));
+    let volumes = spec.volumes.iter().cloned().chain(files::volume(id, spec));
+    Content {
+        sidecars: sidecars.map(|part| Arc::new(sidecar(&part))).collect(),
+        volumes: volumes.map(|part| Arc::new(volume(&part))).collect(),
+        app_containers: spec
+            .app_containers
+            .iter()
+            .map(|part| Arc::new(app_containers(part)))
+            .collect(),
+        pod: Arc::new(pod_additions(id, spec)),
+    }
+}
+
+fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
+    let container = &sidecar.container;
+    let list = match sidecar.kind {
+        SidecarType::Sidecar | SidecarType::Init => ContainerList::InitContainers,
+        SidecarType::Container => ContainerList::Containers,
+    };
+    let restarts_always = sidecar.kind == SidecarType::Sidecar;
+    let mut fields = named(&sidecar.name, container);
+    if restarts_always {
+        fields.insert("restartPolicy".to_owned(), "Always".into());
+    }
+    let copy = read(sidecar.copy_from_app.as_ref());
+    let resources = read(sidecar.resources_from_app.as_ref());
+    let from_app = (copy.is_some() || resources.is_some()).then(|| FromApp {
+        fields: fields.clone(),
+        copy,
+        resources,
+    });
+    let used = ["volumeMounts", "volumeDevices"];
+    let used = used.into_iter().filter_map(|field| container.get(field)?.as_array());
+    Sidecar {
+        name: sidecar.name.clone(),
+        list,
+        placement: placement(sidecar),
+        restarts_always,
+        image: text(container, "image"),
+        mounted_volumes: used
+            .flatten()
+            .filter_map(|mount| mount.get("name")?.as_str().map(str::to_owned))
+            .collect(),
+        ports: read(container.get("ports")).unwrap_or_default(),
+        resources: read::<Resources>(container.get("resources")).unwrap_or_default(),
+        pre_stop_sleep: pre_stop_sleep(container.get("lifecycle")),
+        unmasks_proc: security_context(container)
+            .is_some_and(|context| text(context, "procMount") == "Unmasked"),
+        rendered: Rendered::new::<core::Container>(fields),
+        from_app,
+    }
+}
+
+fn placement(sidecar: &crds::Sidecar) -> Placement {
+    match &sidecar.placement {
+        Some(crds::Placement::Relative(RelativePlacement::Before(target))) => {
+            Placement::Before(target.clone())
+        }
+        Some(crds::Placement::Relative(RelativePlacement::After(target))) => {
+            Placement::After(target.clone())
+        }
+        Some(crds::Placement::Block(PlacementBlock::First)) => Placement::First,
+        Some(crds::Placement::Block(PlacementBlock::Last)) => Placement::Last,
+        // The first ordinary container is the one whose log people see by default.
+        None => match sidecar.kind {
+            SidecarType::Container => Placement::Last,
+            SidecarType::Sidecar | SidecarType::Init => Placement::First,
+        },
+    }
+}
+
+fn volume(volume: &crds::Volume) -> Volume {
+    Volume {
+        name: volume.name.clone(),
+        rendered: Rendered::new::<core::Volume>(named(&volume.name, &volume.source)),
+    }
+}
+
+fn app_containers(app: &crds::AppContainers) -> AppContainers {
+    let fields = [
+        (AppField::LivenessProbe, app.liveness_probe.as_ref()),
+        (AppField::ReadinessProbe, app.readiness_probe.as_ref()),
+        (AppField::StartupProbe, app.startup_probe.as_ref()),
+        (AppField::Lifecycle, app.lifecycle.as_ref()),
+    ];
+    let rendered = |field: AppField, fields: &Map<String, Value>| match field {
+        AppField::Lifecycle => Rendered::new::<core::Lifecycle>(fields.clone()),
+        _ => Rendered::new::<core::Probe>(fields.clone()),
+    };
+    AppContainers {
+        names: app.containers.clone(),
+        include: app.include,
+        mounts: app.volume_mounts.iter().map(mount).collect(),
+        env: app.env.iter().map(variable).collect(),
+        env_from: app
+            .env_from
+            .iter()
+            .map(|source| Rendered::new::<core::EnvFromSource>(source.clone()))
+            .collect(),
+        fields: fields
+            .into_iter()
+            .filter_map(|(field, value)| Some((field, rendered(field, value?))))
+            .collect(),
+        pre_stop_sleep: app
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| sleep(lifecycle.get("preStop"))),
+    }
+}
+
+fn mount(mount: &Map<String, Value>) -> Mount {
+    Mount {
+        path: text(mount, "mountPath"),
+        volume: text(mount, "name"),
+        bidirectional: text(mount, "mountPropagation") == "Bidirectional",
+        rendered: Rendered::new::<core::VolumeMount>(mount.clone()),
+    }
+}
+
+fn variable(variable: &crds::AppEnv) -> Variable {
+    let comes_from = variable.variable.get("valueFrom").is_some_and(|from| !from.is_null());
+    let separator = variable.separator.clone().unwrap_or_else(|| SEPARATOR.to_owned());
+    Variable {
+        name: variable.name.clone(),
+        value: (!comes_from).then(|| text(&variable.variable, "value")),
+        separator: (variable.merge == Some(EnvMerge::Append)).then_some(separator),
+        rendered: Rendered::new::<core::EnvVar>(named(&variable.name, &variable.variable)),
+    }
+}
+
+fn pod_additions(id: &PolicyId, spec: &PolicySpec) -> PodAdditions {
+    let default = PodPatch::default();
+    let pod = spec.pod.as_ref().unwrap_or(&default);
+    let entries = |map: &std::collections::BTreeMap<String, String>| {
+        map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let files = spec.files.iter().enumerate();
+    let group = |name: &str| pod.security_context.as_ref().and_then(|context| context.get(name));
+    PodAdditions {
+        labels: entries(&pod.labels),
+        annotations: entries(&pod.annotations),
+        files: files
+            .map(|(position, file)| (files::annotation(id, position), file.content.clone()))
+            .collect(),
+        image_pull_secrets: pod
+            .image_pull_secrets
+            .iter()
+            .map(|secret| {
+                let rendered = Rendered::new::<core::LocalObjectReference>(secret.clone());
+                (text(secret, "name"), rendered)
+            })
+            .collect(),
+        host_aliases: pod
+            .host_aliases
+            .iter()
+            .map(|alias| Rendered::new::<core::HostAlias>(alias.clone()))
+            .collect(),
+        shares_process_namespace: pod.share_process_namespace,
+        grace_period: pod.termination_grace_period_seconds,
+        fs_group: group("fsGroup").and_then(Value::as_i64),
+        supplemental_groups: group("supplementalGroups")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_i64)
+            .collect(),
+        linux_only: linux_only(spec),
+        windows_only: windows_only(spec),
+    }
+}
+
+/// The first field that the API server refuses in pods with `spec.os.name: windows`.
+fn linux_only(spec: &PolicySpec) -> Option<String> {
+    let of_pod = spec.pod.as_ref().and_then(|pod| {
+        let groups = pod.security_context.as_ref().and_then(|context| {
+            ["fsGroup", "supplementalGroups"].into_iter().find(|name| context.contains_key(*name))
+        });
+        let shared =
+            pod.share_process_namespace.map(|_| "spec.pod.shareProcessNamespace".to_owned());
+        shared.or_else(|| Some(format!("spec.pod.securityContext.{}", groups?)))
+    });
+    of_pod.or_else(|| context_field(spec, &LINUX_ONLY))
+}
+
+/// The first field that the API server refuses in pods with `spec.os.name: linux`.
+fn windows_only(spec: &PolicySpec) -> Option<String> {
+    context_field(spec, &["windowsOptions"])
+}
+
+fn context_field(spec: &PolicySpec, names: &[&str]) -> Option<String> {
+    spec.sidecars.iter().enumerate().find_map(|(index, sidecar)| {
+        let context = security_context(&sidecar.container)?;
+        let is_set = |name: &str| context.get(name).is_some_and(|value| !value.is_null());
+        let name = names.iter().find(|name| is_set(name))?;
+        Some(format!("spec.sidecars[{index}].securityContext.{name}"))
+    })
+}
+
+fn security_context(container: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    container.get("securityContext")?.as_object()
+}
+
+fn pre_stop_sleep(lifecycle: Option<&Value>) -> Option<i64> {
+    sleep(lifecycle?.get("preStop"))
+}
+
+fn sleep(hook: Option<&Value>) -> Option<i64> {
+    hook?.get("sleep")?.get("seconds")?.as_i64()
+}
+
+/// The fields of an object with its name in front, where people look for it.
+fn named(name: &str, fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut object = Map::with_capacity(fields.len() + 2);
+    object.insert("name".to_owned(), name.into());
+    object.extend(fields.iter().map(|(key, value)| (key.clone(), value.clone())));
+    object
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Option<&Value>) -> Option<T> {
+    serde_json::from_value(value?.clone()).ok()
+}
+
+fn text(fields: &Map<String, Value>, name: &str) -> String {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,168 @@
+//! What goes into the pod itself, and files that a policy carries.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::fixture::{Seen, api_pod, run, shop};
+
+fn merged(mut base: Value, more: &Value) -> Value {
+    match (base.as_object_mut(), more.as_object()) {
+        (Some(fields), Some(more)) => {
+            for (key, value) in more {
+                let found = fields.remove(key).unwrap_or(Value::Null);
+                fields.insert(key.clone(), merged(found, value));
+            }
+            base
+        }
+        _ => more.clone(),
+    }
+}
+
+/// Injects a `pod` section, and checks that a second call changes nothing.
+fn with_pod(section: Value, pod: Value) -> Seen {
+    let policy = || shop("p", json!({"pod": section}));
+    let first = run(vec![policy()], &merged(api_pod(), &pod));
+    let second = run(vec![policy()], &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+    first
+}
+
+#[rstest]
+#[case(json!({"labels": {"team": "blue"}}), json!({}), "/metadata/labels/team", json!("blue"))]
+#[case(json!({"annotations": {"a/b": "c"}}), json!({}), "/metadata/annotations/a~1b", json!("c"))]
+#[case(json!({"shareProcessNamespace": true}), json!({}), "/spec/shareProcessNamespace", json!(true))]
+#[case(json!({"imagePullSecrets": [{"name": "a"}]}), json!({}), "/spec/imagePullSecrets", json!([{"name": "a"}]))]
+#[case(
+    json!({"imagePullSecrets": [{"name": "a"}, {"name": "b"}]}),
+    json!({"spec": {"imagePullSecrets": [{"name": "b"}]}}),
+    "/spec/imagePullSecrets",
+    json!([{"name": "b"}, {"name": "a"}])
+)]
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}),
+    json!({"spec": {"hostAliases": [{"ip": "10.0.0.2", "hostnames": ["b"]}]}}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.2", "hostnames": ["b"]}, {"ip": "10.0.0.1", "hostnames": ["a"]}])
+)]
+#[case(json!({"terminationGracePeriodSeconds": 60}), json!({}), "/spec/terminationGracePeriodSeconds", json!(60))]
+#[case(
+    json!({"terminationGracePeriodSeconds": 60}),
+    json!({"spec": {"terminationGracePeriodSeconds": 30}}),
+    "/spec/terminationGracePeriodSeconds",
+    json!(60)
+)]
+#[case(
+    json!({"terminationGracePeriodSeconds": 60}),
+    json!({"spec": {"terminationGracePeriodSeconds": 90}}),
+    "/spec/terminationGracePeriodSeconds",
+    json!(90)
+)]
+#[case(
+    json!({"securityContext": {"fsGroup": 1, "supplementalGroups": [2, 3]}}),
+    json!({}),
+    "/spec/securityContext",
+    json!({"fsGroup": 1, "supplementalGroups": [2, 3]})
+)]
+#[case(
+    json!({"securityContext": {"fsGroup": 1, "supplementalGroups": [2, 3]}}),
+    json!({"spec": {"securityContext": {"runAsUser": 5, "supplementalGroups": [3]}}}),
+    "/spec/securityContext",
+    json!({"runAsUser": 5, "supplementalGroups": [3, 2], "fsGroup": 1})
+)]
+fn what_is_absent_is_added(
+    #[case] section: Value,
+    #[case] pod: Value,
+    #[case] pointer: &str,
+    #[case] expected: Value,
+) {
+    let seen = with_pod(section, pod);
+    assert_eq!(seen.pod.pointer(pointer), Some(&expected), "{}", seen.patch);
+    assert_eq!(seen.warnings, Vec::<String>::new());
+}
+
+#[rstest]
+#[case(json!({"labels": {"app": "other"}}), json!({}), "its own label app")]
+#[case(json!({"annotations": {"a": "b"}}), json!({"metadata": {"annotations": {"a": "own"}}}), "its own annotation a")]
+#[case(json!({"shareProcessNamespace": true}), json!({"spec": {"shareProcessNamespace": false}}), "its own shareProcessNamespace")]
+#[case(
+    json!({"securityContext": {"fsGroup": 1}}),
+    json!({"spec": {"securityContext": {"fsGroup": 2}}}),
+    "its own securityContext.fsGroup"
+)]
+fn what_the_pod_has_stays(#[case] section: Value, #[case] pod: Value, #[case] kept: &str) {
+    let seen = with_pod(section, pod.clone());
+    assert_eq!(merged(seen.pod.clone(), &pod), seen.pod);
+    assert!(seen.warnings[0].ends_with(kept), "{:?}", seen.warnings);
+}
+
+#[test]
+fn a_shared_process_namespace_excludes_the_nodes() {
+    let policy = shop("p", json!({"pod": {"shareProcessNamespace": true}}));
+    let seen = run(vec![policy], &merged(api_pod(), &json!({"spec": {"hostPID": true}})));
+    assert_eq!(seen.reason("shop/p"), "ProcessNamespaceConflict");
+}
+
+#[test]
+fn of_two_policies_the_first_one_decides_and_the_longer_grace_period_counts() {
+    let policies = || {
+        vec![
+            shop(
+                "a",
+                json!({"pod": {"labels": {"team": "a"}, "terminationGracePeriodSeconds": 40}}),
+            ),
+            shop(
+                "b",
+                json!({"pod": {"labels": {"team": "b"}, "terminationGracePeriodSeconds": 60}}),
+            ),
+        ]
+    };
+    let seen = run(policies(), &api_pod());
+    assert_eq!(seen.pod["metadata"]["labels"]["team"], "a");
+    assert_eq!(seen.pod["spec"]["terminationGracePeriodSeconds"], 60);
+    assert!(run(policies(), &seen.pod).unchanged());
+}
+
+fn files() -> Value {
+    json!({
+        "sidecars": [
+            {"name": "one", "image": "s:1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+            {"name": "two", "image": "s:1"}
+        ],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "files": [
+            {"path": "/etc/one.conf", "content": "a: 1\n", "containers": ["one"]},
+            {"path": "/etc/both.conf", "content": "{\"b\": \"'2'\"}"}
+        ]
+    })
+}
+
+#[test]
+fn files_come_with_the_pod() {
+    let seen = run(vec![shop("p", files())], &api_pod());
+    let annotations = &seen.pod["metadata"]["annotations"];
+    assert_eq!(annotations["files.sidecarpolicy.dev/p.0"], "a: 1\n");
+    assert_eq!(annotations["files.sidecarpolicy.dev/p.1"], "{\"b\": \"'2'\"}");
+    let mounts = |index: usize| seen.pod["spec"]["initContainers"][index]["volumeMounts"].clone();
+    let mount = |position: &str, path: &str| json!({"name": "sidecar-files-p", "mountPath": path, "subPath": position, "readOnly": true});
+    assert_eq!(
+        mounts(0),
+        json!([{"name": "v", "mountPath": "/v"}, mount("0", "/etc/one.conf"), mount("1", "/etc/both.conf")])
+    );
+    assert_eq!(mounts(1), json!([mount("1", "/etc/both.conf")]));
+    let volume = &seen.pod["spec"]["volumes"][1];
+    assert_eq!(volume["name"], "sidecar-files-p");
+    assert_eq!(
+        volume["downwardAPI"]["items"][0]["fieldRef"]["fieldPath"],
+        "metadata.annotations['files.sidecarpolicy.dev/p.0']"
+    );
+    assert!(run(vec![shop("p", files())], &seen.pod).unchanged());
+}
+
+#[test]
+fn the_content_of_a_file_that_a_copied_template_carries_is_put_right() {
+    let first = run(vec![shop("p", files())], &api_pod());
+    let mut stale = first.pod.clone();
+    stale["metadata"]["annotations"]["files.sidecarpolicy.dev/p.0"] = json!("old");
+    let second = run(vec![shop("p", files())], &stale);
+    assert_eq!(second.pod, first.pod);
+}
