@@ -125,7 +125,7 @@ fn select_by_metadata<'a>(
     outcome: &mut Outcome<'a>,
 ) -> Vec<&'a Policy> {
     let metadata = &pod.metadata;
-    let mut candidates = policies.candidates(&request.namespace.name, &metadata.labels);
+    let mut candidates = policies.candidates(metadata, request.namespace);
     candidates.retain(|policy| {
         policy.pod_selector.matches(&metadata.labels)
             && policy.namespace_selector.matches(&request.namespace.labels)

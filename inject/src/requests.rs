@@ -24,6 +24,11 @@ pub(crate) fn wish(policy: &Policy, levels: [&dyn Lookup; 2]) -> Option<Wish> {
     })
 }
 
+/// The policies that are asked for on any level.
+pub(crate) fn asked_for(levels: [&dyn Lookup; 2]) -> impl Iterator<Item = Named<'_>> {
+    levels.into_iter().flat_map(|level| entries(level.value(keys::INJECT))).filter_map(Named::parse)
+}
+
 /// The names in the pod's lists that no policy has which could reach its namespace.
 pub(crate) fn unknown_names(
     annotations: &impl Lookup,
@@ -38,22 +43,47 @@ pub(crate) fn unknown_names(
         .collect()
 }
 
+/// What an entry of a list names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named<'a> {
+    /// Every policy.
+    All,
+    /// Policies of this name, of either kind.
+    Either(&'a str),
+    /// The `ClusterSidecarPolicy` of this name.
+    Cluster(&'a str),
+    /// The `SidecarPolicy` of this name in the pod's namespace.
+    Namespaced(&'a str),
+}
+
+impl<'a> Named<'a> {
+    fn parse(entry: &'a str) -> Option<Self> {
+        match entry.split_once('/') {
+            None if entry == "*" => Some(Self::All),
+            None => Some(Self::Either(entry)),
+            Some(("cluster", name)) => Some(Self::Cluster(name)),
+            Some(("namespace", name)) => Some(Self::Namespaced(name)),
+            Some(_) => None,
+        }
+    }
+}
+
 fn is_known(entry: &str, namespace: &str, policies: &PolicySet) -> bool {
-    match entry.split_once('/') {
-        _ if entry == "*" => true,
-        None => policies.knows(namespace, entry),
-        Some(("cluster", name)) => policies.knows_cluster(name),
-        Some(("namespace", name)) => policies.knows_namespaced(namespace, name),
-        Some(_) => false,
+    match Named::parse(entry) {
+        Some(Named::All) => true,
+        Some(Named::Either(name)) => policies.knows(namespace, name),
+        Some(Named::Cluster(name)) => policies.knows_cluster(name),
+        Some(Named::Namespaced(name)) => policies.knows_namespaced(namespace, name),
+        None => false,
     }
 }
 
 fn names(list: Option<&str>, id: &PolicyId) -> bool {
-    entries(list).any(|entry| match entry.split_once('/') {
-        None => entry == "*" || entry == id.name,
-        Some(("cluster", name)) => id.namespace.is_none() && name == id.name,
-        Some(("namespace", name)) => id.namespace.is_some() && name == id.name,
-        Some(_) => false,
+    entries(list).filter_map(Named::parse).any(|named| match named {
+        Named::All => true,
+        Named::Either(name) => name == id.name,
+        Named::Cluster(name) => id.namespace.is_none() && name == id.name,
+        Named::Namespaced(name) => id.namespace.is_some() && name == id.name,
     })
 }
 

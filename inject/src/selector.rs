@@ -26,6 +26,15 @@ enum Operator {
     DoesNotExist,
 }
 
+/// A label that every matching object has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand<'s> {
+    /// Its key.
+    pub(crate) key: &'s str,
+    /// The values of which it has one; `None`: any value will do.
+    pub(crate) values: Option<&'s [String]>,
+}
+
 impl Selector {
     /// Whether labels satisfy every requirement.
     pub fn matches(&self, labels: &impl Lookup) -> bool {
@@ -87,12 +96,13 @@ impl Selector {
         Self { requirements }
     }
 
-    /// A label key and the values of which a matching object has one, if a requirement says so.
-    /// The index of a policy set finds the policy by them.
-    pub(crate) fn equality(&self) -> Option<(&str, &[String])> {
-        self.requirements.iter().find_map(|requirement| match &requirement.operator {
-            Operator::In(values) => Some((requirement.key.as_str(), values.as_slice())),
-            _ => None,
+    /// The labels that every matching object has. The index of a policy set finds the policy by one
+    /// of them.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = Demand<'_>> {
+        self.requirements.iter().filter_map(|Requirement { key, operator }| match operator {
+            Operator::In(values) => Some(Demand { key, values: Some(values) }),
+            Operator::Exists => Some(Demand { key, values: None }),
+            Operator::NotIn(_) | Operator::DoesNotExist => None,
         })
     }
 

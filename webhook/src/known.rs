@@ -4,14 +4,14 @@
 //! nothing away in between.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::Hash,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use crds::PolicySpec;
-use inject::{Invalid, Namespace, Policy, PolicyId, PolicySet, compile};
+use inject::{Invalid, Namespace, Policy, PolicyId, compile};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::{
     Resource, ResourceExt as _, api::DynamicObject, core::PartialObjectMeta,
@@ -35,30 +35,26 @@ pub(crate) enum Change {
 /// Everything known, and the lists that are still arriving.
 #[derive(Default)]
 pub(crate) struct Known {
-    namespaced: Listed<PolicyId, Compiled>,
-    cluster: Listed<PolicyId, Compiled>,
-    namespaces: Listed<String, Arc<Namespace>>,
-    policies: PolicySet,
+    snapshot: Snapshot,
+    namespaced: Listing<PolicyId, Compiled>,
+    cluster: Listing<PolicyId, Compiled>,
+    namespaces: Listing<String, Arc<Namespace>>,
+}
+
+/// Which of the two kinds of policies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Namespaced,
+    Cluster,
 }
 
 impl Known {
     /// Takes a change over. False while it changes nothing that requests could see.
     pub(crate) fn take(&mut self, change: Change) -> bool {
         match change {
-            Change::Namespace(event) => self.namespaces.take(event, |object| {
-                let namespace = namespace(object);
-                (namespace.name.clone(), Arc::new(namespace))
-            }),
-            Change::Policy(event) => {
-                let changed = policy_changed(&event);
-                let visible = self.namespaced.take(event, |object| (id(object), compiled(object)));
-                self.follow(changed, visible)
-            }
-            Change::ClusterPolicy(event) => {
-                let changed = policy_changed(&event);
-                let visible = self.cluster.take(event, |object| (id(object), compiled(object)));
-                self.follow(changed, visible)
-            }
+            Change::Namespace(event) => self.take_namespace(event),
+            Change::Policy(event) => self.take_policy(Kind::Namespaced, event),
+            Change::ClusterPolicy(event) => self.take_policy(Kind::Cluster, event),
         }
     }
 
@@ -66,88 +62,144 @@ impl Known {
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         let complete =
             self.namespaced.complete && self.cluster.complete && self.namespaces.complete;
-        complete.then(|| Snapshot {
-            synced: true,
-            policies: self.policies.clone(),
-            rejected: self.rejected(),
-            namespaces: self.namespaces.known.clone(),
-        })
+        complete.then(|| Snapshot { synced: true, ..self.snapshot.clone() })
     }
 
-    /// Brings the set of policies up to date: by one policy, or altogether after a list.
-    fn follow(&mut self, changed: Option<PolicyId>, visible: bool) -> bool {
-        match changed {
-            Some(id) => self.update(&id),
-            None if visible => self.rebuild(),
-            None => {}
-        }
-        visible
-    }
-
-    fn update(&mut self, id: &PolicyId) {
-        let list = if id.namespace.is_some() { &self.namespaced } else { &self.cluster };
-        match list.known.get(id) {
-            Some(Compiled::Served(policy)) => self.policies.insert(Arc::clone(policy)),
-            Some(Compiled::Rejected(_)) | None => self.policies.remove(id),
+    fn take_policy(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
+        match event {
+            Event::Init => self.policies(kind).begin(),
+            Event::InitApply(object) => {
+                let compiled = self.compiled(&object);
+                self.policies(kind).add(id(&object), compiled)
+            }
+            Event::InitDone => {
+                let listed = self.policies(kind).finish();
+                self.replace_policies(kind, listed)
+            }
+            Event::Apply(object) => {
+                let compiled = self.compiled(&object);
+                self.set_policy(id(&object), compiled)
+            }
+            Event::Delete(object) => self.remove_policy(&id(&object)),
         }
     }
 
-    fn rebuild(&mut self) {
-        self.policies = PolicySet::default();
-        for compiled in self.namespaced.known.values().chain(self.cluster.known.values()) {
-            if let Compiled::Served(policy) = compiled {
-                self.policies.insert(Arc::clone(policy));
+    fn policies(&mut self, kind: Kind) -> &mut Listing<PolicyId, Compiled> {
+        match kind {
+            Kind::Namespaced => &mut self.namespaced,
+            Kind::Cluster => &mut self.cluster,
+        }
+    }
+
+    fn replace_policies(&mut self, kind: Kind, listed: HashMap<PolicyId, Compiled>) -> bool {
+        let served = self.snapshot.policies.iter().map(|policy| &policy.id);
+        let known = served.chain(self.snapshot.rejected.keys());
+        let gone = known.filter(|id| Kind::of(id) == kind && !listed.contains_key(id));
+        for id in gone.cloned().collect::<Vec<_>>() {
+            self.remove_policy(&id);
+        }
+        for (id, compiled) in listed {
+            self.set_policy(id, compiled);
+        }
+        true
+    }
+
+    fn set_policy(&mut self, id: PolicyId, compiled: Compiled) -> bool {
+        let Snapshot { policies, rejected, .. } = &mut self.snapshot;
+        match compiled {
+            Compiled::Served(policy) => {
+                if policies.get(&id).is_some_and(|known| Arc::ptr_eq(known, &policy)) {
+                    return false;
+                }
+                rejected.remove_mut(&id);
+                policies.insert(policy);
+            }
+            Compiled::Rejected(generation) => {
+                if rejected.get(&id) == Some(&generation) {
+                    return false;
+                }
+                policies.remove(&id);
+                rejected.insert_mut(id, generation);
             }
         }
+        true
     }
 
-    fn rejected(&self) -> BTreeMap<PolicyId, i64> {
-        let all = self.namespaced.known.iter().chain(&self.cluster.known);
-        all.filter_map(|(id, compiled)| match compiled {
-            Compiled::Rejected(generation) => Some((id.clone(), *generation)),
-            Compiled::Served(_) => None,
-        })
-        .collect()
+    fn remove_policy(&mut self, id: &PolicyId) -> bool {
+        self.snapshot.policies.remove(id);
+        self.snapshot.rejected.remove_mut(id);
+        true
+    }
+
+    /// Compiles a policy, unless it was compiled before: status is written far more often than spec,
+    /// and after a lost watch everything is listed again.
+    fn compiled(&self, object: &DynamicObject) -> Compiled {
+        match self.snapshot.policies.get(&id(object)) {
+            Some(known) if is_of(known, object) => Compiled::Served(Arc::clone(known)),
+            _ => compiled(object),
+        }
+    }
+
+    fn take_namespace(&mut self, event: Event<PartialObjectMeta<NamespaceObject>>) -> bool {
+        let known = &mut self.snapshot.namespaces;
+        match event {
+            Event::Init => self.namespaces.begin(),
+            Event::InitApply(object) => {
+                let namespace = namespace(&object);
+                self.namespaces.add(namespace.name.clone(), Arc::new(namespace))
+            }
+            Event::InitDone => {
+                *known = self.namespaces.finish().into_iter().collect();
+                true
+            }
+            Event::Apply(object) => {
+                let namespace = namespace(&object);
+                if known.get(&namespace.name).is_some_and(|known| **known == namespace) {
+                    return false;
+                }
+                known.insert_mut(namespace.name.clone(), Arc::new(namespace));
+                true
+            }
+            Event::Delete(object) => known.remove_mut(&object.name_any()),
+        }
     }
 }
 
-/// The objects of one kind.
-struct Listed<K, V> {
-    known: HashMap<K, V>,
-    /// The list that is still arriving.
+impl Kind {
+    fn of(id: &PolicyId) -> Self {
+        if id.namespace.is_some() { Self::Namespaced } else { Self::Cluster }
+    }
+}
+
+/// A list of one kind of objects.
+struct Listing<K, V> {
+    /// What has arrived of the list that is under way.
     arriving: HashMap<K, V>,
     /// Whether there was a whole list once.
     complete: bool,
 }
 
-impl<K, V> Default for Listed<K, V> {
+impl<K, V> Default for Listing<K, V> {
     fn default() -> Self {
-        Self { known: HashMap::new(), arriving: HashMap::new(), complete: false }
+        Self { arriving: HashMap::new(), complete: false }
     }
 }
 
-impl<K: Hash + Eq, V> Listed<K, V> {
-    /// Takes an event over. False while it changes nothing that is known.
-    fn take<T>(&mut self, event: Event<T>, read: impl Fn(&T) -> (K, V)) -> bool {
-        match event {
-            Event::Init => {
-                self.arriving.clear();
-                return false;
-            }
-            Event::InitApply(object) => {
-                self.arriving.extend([read(&object)]);
-                return false;
-            }
-            Event::InitDone => {
-                self.known = std::mem::take(&mut self.arriving);
-                self.complete = true;
-            }
-            Event::Apply(object) => self.known.extend([read(&object)]),
-            Event::Delete(object) => {
-                self.known.remove(&read(&object).0);
-            }
-        }
-        true
+// Nothing of a list is to be seen before it is complete.
+impl<K: Hash + Eq, V> Listing<K, V> {
+    fn begin(&mut self) -> bool {
+        self.arriving.clear();
+        false
+    }
+
+    fn add(&mut self, key: K, value: V) -> bool {
+        self.arriving.insert(key, value);
+        false
+    }
+
+    fn finish(&mut self) -> HashMap<K, V> {
+        self.complete = true;
+        std::mem::take(&mut self.arriving)
     }
 }
 
@@ -168,15 +220,14 @@ enum CompileError {
     Panic,
 }
 
-fn policy_changed(event: &Event<DynamicObject>) -> Option<PolicyId> {
-    match event {
-        Event::Apply(object) | Event::Delete(object) => Some(id(object)),
-        Event::Init | Event::InitApply(_) | Event::InitDone => None,
-    }
-}
-
 fn id(object: &DynamicObject) -> PolicyId {
     PolicyId { namespace: object.namespace(), name: object.name_any() }
+}
+
+/// Whether a policy was compiled from this spec: the API server counts its generations.
+fn is_of(policy: &Policy, object: &DynamicObject) -> bool {
+    object.metadata.uid.as_deref() == Some(policy.uid.as_str())
+        && object.metadata.generation == Some(policy.generation)
 }
 
 fn compiled(object: &DynamicObject) -> Compiled {

@@ -119,3 +119,55 @@ fn namespaces_come_with_labels_and_annotations_and_go() {
     let new = &snapshot.namespaces["new"];
     assert_eq!((new.labels["team"].as_str(), new.annotations["note"].as_str()), ("a", "b"));
 }
+
+#[test]
+fn a_spec_that_did_not_change_is_not_compiled_again() {
+    let mut known = listed([shop("a", 1)]);
+    let served = |known: &Known| {
+        let snapshot = known.snapshot().expect("everything is listed");
+        Arc::clone(snapshot.policies.get(&PolicyId::namespaced("shop", "a")).expect("it is served"))
+    };
+    let first = served(&known);
+    let mut status_written = shop("a", 1);
+    status_written.data["status"] = json!({"observedGeneration": 1});
+    assert!(!known.take(Change::Policy(Event::Apply(status_written))));
+    relist(&mut known, [shop("a", 1)]);
+    assert!(Arc::ptr_eq(&first, &served(&known)));
+    // Deleted and made anew while the watch was lost.
+    let mut another = shop("a", 1);
+    another.metadata.uid = Some("other".to_owned());
+    relist(&mut known, [another]);
+    assert_eq!(served(&known).uid, "other");
+}
+
+#[test]
+fn a_list_of_one_kind_leaves_the_other_alone() {
+    let mut known = listed([shop("a", 1), shop("bad", 1)]);
+    known.take(Change::ClusterPolicy(Event::Apply(policy(None, "mesh", 3, "proxy:1"))));
+    known.take(Change::ClusterPolicy(Event::Apply(policy(None, "wrong", 4, ""))));
+    relist(&mut known, []);
+    assert_eq!(shown(&known), ["!cluster/wrong 4", "cluster/mesh 3"]);
+    for event in [Event::Init, Event::InitDone] {
+        known.take(Change::ClusterPolicy(event));
+    }
+    assert_eq!(shown(&known), [""; 0]);
+}
+
+#[test]
+fn a_namespace_that_did_not_change_is_nothing_new() {
+    let mut known = listed([]);
+    assert!(!known.take(Change::Namespace(Event::Apply(namespace_object("shop")))));
+    assert!(known.take(Change::Namespace(Event::Apply(namespace_object("new")))));
+}
+
+#[test]
+fn a_snapshot_stays_as_it_is() {
+    let mut known = listed([shop("a", 1)]);
+    let before = known.snapshot().unwrap();
+    known.take(Change::Policy(Event::Apply(shop("b", 1))));
+    known.take(Change::Policy(Event::Apply(policy(Some("shop"), "a", 2, ""))));
+    known.take(Change::Namespace(Event::Delete(namespace_object("shop"))));
+    assert_eq!(before.policies.iter().map(|policy| policy.generation).collect::<Vec<_>>(), [1]);
+    assert_eq!((before.rejected.size(), before.namespaces.size()), (0, 1));
+    assert_eq!(shown(&known), ["!shop/a 2", "shop/b 1"]);
+}

@@ -173,8 +173,8 @@ impl Metrics {
     pub(crate) fn describe(&self, snapshot: &Snapshot, now: SystemTime) {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.policies.set(gauge(snapshot.policies.len()));
-        self.policies_rejected.set(gauge(snapshot.rejected.len()));
-        self.namespaces.set(gauge(snapshot.namespaces.len()));
+        self.policies_rejected.set(gauge(snapshot.rejected.size()));
+        self.namespaces.set(gauge(snapshot.namespaces.size()));
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.published.set(since_epoch.as_secs_f64());
     }

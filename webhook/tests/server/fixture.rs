@@ -55,7 +55,7 @@ impl Webhook {
             let labels = [("kubernetes.io/metadata.name".to_owned(), "shop".to_owned())].into();
             let name = "shop".to_owned();
             let namespace = Namespace { name: name.clone(), labels, ..Namespace::default() };
-            snapshot.namespaces.insert(name, Arc::new(namespace));
+            snapshot.namespaces.insert_mut(name, Arc::new(namespace));
         }
         self.cache.publish(snapshot);
     }
