@@ -49,8 +49,10 @@ cli: ## Build the command line, kubectl-sidecar, into cargo's target folder.
 	cargo build --release --locked --package cli
 crds: ## Write the custom resource definitions of the chart again, from the types.
 	cargo run --locked --package crds --example generate-crds -- charts/sidecar-policy/templates/crds
-bench: ## Measure the webhook against a server that does nothing; about two minutes.
+bench: ## Measure the heart, the webhook against a server that does nothing, and creates in the cluster if it is up; five minutes.
+	cargo bench --package bench
 	bench/run
+	bench/api-server
 
 .PHONY: cluster-up cluster-down cluster-shell
 cluster-up: ## Bring a kind cluster up, with all it takes.

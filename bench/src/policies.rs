@@ -3,32 +3,26 @@
 use std::sync::Arc;
 
 use crds::PolicySpec;
-use inject::{Invalid, Namespace, PolicyId, PolicySet, compile};
-use serde_json::{Value, json};
+use inject::{Invalid, Namespace, Policy, PolicyId, PolicySet, compile};
+use serde_json::{Map, Value, json};
 use webhook::cache::Snapshot;
 
 /// The namespace in which the pods were recorded.
 pub const NAMESPACE: &str = "shop-recorded";
 /// Namespaces over which the other policies are spread.
 const NAMESPACES: usize = 100;
+/// Policies that select every pod of every namespace, in a set that has such.
+const CATCH_ALL: usize = 5;
 
-/// What requests are decided on in a cluster of that many policies.
-pub fn snapshot(count: usize) -> Result<Snapshot, PolicyError> {
-    let mut policies = PolicySet::default();
-    for number in 0..count {
-        policies.insert(Arc::new(policy(number)?));
-    }
-    let namespace = Namespace {
-        name: NAMESPACE.to_owned(),
-        labels: [("kubernetes.io/metadata.name".to_owned(), NAMESPACE.to_owned())].into(),
-        annotations: [].into(),
-    };
-    Ok(Snapshot {
-        synced: true,
-        policies,
-        namespaces: [(NAMESPACE.to_owned(), Arc::new(namespace))].into(),
-        ..Snapshot::default()
-    })
+/// A generated policy.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Which one.
+    pub id: PolicyId,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// Its `spec`.
+    pub spec: Value,
 }
 
 /// A generated policy cannot be used.
@@ -42,56 +36,155 @@ pub enum PolicyError {
     Invalid(#[from] Invalid),
 }
 
-fn policy(number: usize) -> Result<inject::Policy, PolicyError> {
-    let (id, pod_selector) = reach(number);
-    let spec: PolicySpec = serde_json::from_value(spec(&pod_selector))?;
-    let uid = format!("00000000-0000-4000-8000-{number:012}");
-    Ok(compile(id, &uid, 1, &spec)?)
+/// So many policies of all sorts. None but the first reaches the recorded pods.
+pub fn generated(count: usize) -> impl Iterator<Item = Generated> {
+    (0..count).map(|number| {
+        let Reach { namespace, selectors } = reach(number);
+        generate(number, namespace, selectors)
+    })
 }
 
-/// Whose pods a policy reaches: number 0 the recorded ones, all others different ones.
-fn reach(number: usize) -> (PolicyId, Value) {
-    let name = format!("sidecar-{number}");
-    if number == 0 {
-        let selector = json!({"matchLabels": {"app.kubernetes.io/part-of": "shop"}});
-        return (PolicyId::namespaced(NAMESPACE, name), selector);
+/// As [`generated`], but some of the last select every pod. They are for Windows, so that they are
+/// left out again once the pod's spec is read.
+pub fn with_catch_all(count: usize) -> impl Iterator<Item = Generated> {
+    let selective = count.saturating_sub(CATCH_ALL);
+    let catch_all =
+        (selective..count).map(|number| generate(number, None, json!({"os": "Windows"})));
+    generated(selective).chain(catch_all)
+}
+
+/// Compiles policies into a set.
+pub fn set(policies: impl Iterator<Item = Generated>) -> Result<PolicySet, PolicyError> {
+    let mut set = PolicySet::default();
+    for policy in policies {
+        set.insert(Arc::new(policy.compile()?));
     }
-    let place = number % NAMESPACES;
-    let elsewhere = format!("team-{place}");
+    Ok(set)
+}
+
+/// What requests are decided on in a cluster of these policies.
+#[must_use]
+pub fn snapshot(policies: PolicySet) -> Snapshot {
+    let namespaces = [(NAMESPACE.to_owned(), Arc::new(namespace()))].into_iter().collect();
+    Snapshot { synced: true, policies, namespaces, ..Snapshot::default() }
+}
+
+/// The namespace of the recorded pods.
+#[must_use]
+pub fn namespace() -> Namespace {
+    let labels = [("kubernetes.io/metadata.name", NAMESPACE), ("environment", "production")];
+    Namespace {
+        name: NAMESPACE.to_owned(),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        annotations: [].into(),
+    }
+}
+
+impl Generated {
+    /// Compiles it.
+    pub fn compile(&self) -> Result<Policy, PolicyError> {
+        let spec: PolicySpec = serde_json::from_value(self.spec.clone())?;
+        Ok(compile(self.id.clone(), &self.uid, 1, &spec)?)
+    }
+
+    /// The object, as an API server lists it.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        let managed = json!({
+            "manager": "kubectl-client-side-apply", "operation": "Update",
+            "apiVersion": "sidecarpolicy.dev/v1alpha1", "time": "2026-11-20T08:00:00Z",
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": managed_fields(&self.spec)}
+        });
+        json!({
+            "apiVersion": "sidecarpolicy.dev/v1alpha1",
+            "kind": self.id.kind(),
+            "metadata": {
+                "name": self.id.name, "namespace": self.id.namespace, "uid": self.uid,
+                "generation": 1, "resourceVersion": "1000",
+                "creationTimestamp": "2026-11-20T08:00:00Z", "managedFields": [managed]
+            },
+            "spec": self.spec
+        })
+    }
+}
+
+/// What the API server notes of who wrote which field.
+fn managed_fields(value: &Value) -> Value {
+    let fields = value.as_object().into_iter().flatten();
+    fields
+        .map(|(key, value)| (format!("f:{key}"), managed_fields(value)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Whose pods a policy reaches.
+struct Reach {
+    /// `None`: of the cluster kind.
+    namespace: Option<String>,
+    /// Selectors and activation, as in the spec.
+    selectors: Value,
+}
+
+/// Whose pods the policy of this number reaches: number 0 the recorded ones, all others different
+/// ones, found by everything that a policy can be found by.
+fn reach(number: usize) -> Reach {
+    let elsewhere = Some(format!("team-{}", number % NAMESPACES));
+    let here = || Some(NAMESPACE.to_owned());
     let app = format!("app-{number}");
-    match number % 10 {
-        // Policies without an index entry stand in other namespaces; in the pods' own they would
-        // be tried one after the other, which is what their authors asked for.
-        7 => (PolicyId::namespaced(elsewhere, name), json!({})),
-        8 => (
-            PolicyId::namespaced(elsewhere, name),
-            json!({"matchExpressions": [{"key": "batch", "operator": "DoesNotExist"}]}),
+    let name = "app.kubernetes.io/name";
+    let labels = |labels: Value| json!({"podSelector": {"matchLabels": labels}});
+    let expression = |selector: &str, key: &str, operator: &str, values: &[&str]| {
+        let expression = json!({"key": key, "operator": operator, "values": values});
+        json!({selector: {"matchExpressions": [expression]}})
+    };
+    let canary = format!("{app}-canary");
+    let feature = format!("feature.example.com/{number}");
+    let (namespace, selectors) = match number % 16 {
+        _ if number == 0 => (here(), labels(json!({"app.kubernetes.io/part-of": "shop"}))),
+        1..=4 => (elsewhere, labels(json!({name: app}))),
+        5 => (here(), labels(json!({name: app}))),
+        6 => (elsewhere, expression("podSelector", name, "In", &[&app, &canary])),
+        7 => (None, expression("podSelector", name, "In", &[&app, &canary])),
+        8 => (None, labels(json!({"app.kubernetes.io/managed-by": "Helm", name: app}))),
+        9 => (here(), expression("podSelector", &feature, "Exists", &[])),
+        10 => (None, expression("podSelector", &feature, "Exists", &[])),
+        // Every pod of other namespaces: in the pods' own it would be tried with each of them,
+        // which is what its author asked for.
+        11 => (elsewhere, json!({})),
+        12 => (elsewhere, expression("podSelector", "batch", "DoesNotExist", &[])),
+        13 => {
+            let (one, other) = (format!("{app}-test"), format!("{app}-live"));
+            let key = "kubernetes.io/metadata.name";
+            (None, expression("namespaceSelector", key, "In", &[&one, &other]))
+        }
+        14 => (
+            None,
+            json!({
+                "namespaceSelector": {"matchLabels": {"team": format!("team-{number}")}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "Helm"}}
+            }),
         ),
-        6 => (
-            PolicyId::cluster(name),
-            json!({"matchExpressions": [
-                {"key": "app.kubernetes.io/name", "operator": "In", "values": [app, format!("{app}-canary")]}
-            ]}),
-        ),
-        5 => (
-            PolicyId::cluster(name),
-            json!({"matchLabels": {"app.kubernetes.io/name": app, "tier": "web"}}),
-        ),
-        4 => (
-            PolicyId::namespaced(NAMESPACE, name),
-            json!({"matchLabels": {"app.kubernetes.io/name": app}}),
-        ),
-        _ => (
-            PolicyId::namespaced(elsewhere, name),
-            json!({"matchLabels": {"app.kubernetes.io/name": app}}),
-        ),
+        // Number 16 and its multiples too.
+        _ => (None, json!({"activation": "OnRequest"})),
+    };
+    Reach { namespace, selectors }
+}
+
+fn generate(number: usize, namespace: Option<String>, selectors: Value) -> Generated {
+    let mut spec = log_shipper();
+    if let (Value::Object(spec), Value::Object(selectors)) = (&mut spec, selectors) {
+        spec.extend(selectors);
+    }
+    Generated {
+        id: PolicyId { namespace, name: format!("sidecar-{number}") },
+        uid: format!("00000000-0000-4000-8000-{number:012}"),
+        spec,
     }
 }
 
 /// A log shipper: a native sidecar, its volume, and a mount and two variables for the app.
-fn spec(pod_selector: &Value) -> Value {
+fn log_shipper() -> Value {
     json!({
-        "podSelector": pod_selector,
         "sidecars": [{
             "name": "log-shipper",
             "image": "docker.io/otel/opentelemetry-collector-contrib:0.160.0",

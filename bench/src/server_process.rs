@@ -3,14 +3,18 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-/// The core that servers run on; the load runs on another.
-const CORE: &str = "0";
+/// A core of the machine, as taskset counts them.
+pub type Core = &'static str;
+/// The core that servers under test run on.
+pub const SERVER_CORE: Core = "0";
+/// The core of the load, and of what servers under test need.
+pub const LOAD_CORE: Core = "1";
 
 /// A running server; it ends when this is dropped.
 pub struct ServerProcess {
@@ -50,24 +54,46 @@ pub enum ServerError {
 
 impl ServerProcess {
     /// Starts a program that prints its address first and serves then.
-    pub fn start(program: &Path, arguments: &[&str]) -> Result<Self, ServerError> {
-        let name = program.display().to_string();
-        let failed = |source| ServerError::Start { program: name.clone(), source };
-        let mut child = Command::new("taskset")
-            .args(["--cpu-list", CORE])
-            .arg(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+    pub fn start(core: Core, program: &Path, arguments: &[&str]) -> Result<Self, ServerError> {
+        let mut command = pinned(core, program, arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().map_err(|source| failed(program, source))?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(failed)?;
+            let read = BufReader::new(output).read_line(&mut line);
+            read.map_err(|source| failed(program, source))?;
         }
         match line.trim().parse() {
             Ok(address) => Ok(Self { child, address }),
-            Err(_) => Err(ServerError::Address { program: name, line }),
+            Err(_) => Err(ServerError::Address { program: program.display().to_string(), line }),
         }
+    }
+
+    /// Starts the webhook as it is installed, with its API server in `kubeconfig`. It does not
+    /// listen yet when this returns.
+    pub fn start_webhook(program: &Path, kubeconfig: &Path) -> Result<Self, ServerError> {
+        let unbound = || SocketAddr::from(([127, 0, 0, 1], 0));
+        // Another program could take the port meanwhile; then the webhook says so and ends.
+        let free = TcpListener::bind(unbound()).and_then(|listener| listener.local_addr());
+        let address = free.map_err(|source| failed(program, source))?;
+        let (listen, health) = (address.to_string(), unbound().to_string());
+        let arguments = [
+            "--namespace=sidecar-policy-system",
+            "--certificate-secret=webhook-tls",
+            "--log-level=error",
+            "--listen-address",
+            &listen,
+            "--health-address",
+            &health,
+        ];
+        let mut command = pinned(SERVER_CORE, program, &arguments);
+        let child = command.env("KUBECONFIG", kubeconfig).spawn();
+        Ok(Self { child: child.map_err(|source| failed(program, source))?, address })
+    }
+
+    /// Whether it runs, so that waiting for it makes sense.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// CPU time it has used so far, all threads together.
@@ -104,6 +130,16 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn pinned(core: Core, program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", core]).arg(program).args(arguments);
+    command
+}
+
+fn failed(program: &Path, source: io::Error) -> ServerError {
+    ServerError::Start { program: program.display().to_string(), source }
 }
 
 fn read(path: &str) -> Result<String, ServerError> {

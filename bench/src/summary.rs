@@ -85,6 +85,17 @@ pub struct Machine {
     pub cores: usize,
 }
 
+/// A start of the webhook, until it first patched a pod.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FirstAnswer {
+    /// How many policies it listed and compiled.
+    pub policies: usize,
+    /// How long it took, in milliseconds.
+    pub milliseconds: f64,
+    /// CPU time that it took meanwhile, in milliseconds.
+    pub cpu_milliseconds: f64,
+}
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -98,6 +109,8 @@ pub struct Summary {
     pub replay: Vec<Replay>,
     /// Their ratios, case by case.
     pub ratios: Vec<Ratio>,
+    /// Every start.
+    pub first_answers: Vec<FirstAnswer>,
 }
 
 impl Machine {
@@ -210,12 +223,22 @@ impl fmt::Display for Summary {
                 "", "ratio", values.p50, values.p99, values.rps, values.cpu_per_request
             )?;
         }
+        writeln!(formatter, "\nFirst answer after the start, medians")?;
+        writeln!(formatter, "{:>8} {:>9} {:>9}", "policies", "ms", "CPU ms")?;
+        for starts in self.first_answers.chunk_by(|one, other| one.policies == other.policies) {
+            let of = |value: fn(&FirstAnswer) -> f64| median(starts.iter().map(value).collect());
+            let policies = starts.first().map_or(0, |start| start.policies);
+            let elapsed = of(|start| start.milliseconds);
+            let cpu = of(|start| start.cpu_milliseconds);
+            writeln!(formatter, "{policies:>8} {elapsed:>9.0} {cpu:>9.0}")?;
+        }
         Ok(())
     }
 }
 
 /// The value in the middle; of an even number the upper of the two.
-fn median(mut values: Vec<f64>) -> f64 {
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -236,6 +259,7 @@ mod tests {
             milliseconds: 1,
             replay: Vec::new(),
             ratios: Vec::new(),
+            first_answers: Vec::new(),
         };
         // The machine slows down fourfold between the pairs; the ratio of each is 2, 2 and 3.
         let pairs = [(10.0, 20.0), (40.0, 80.0), (20.0, 60.0)]

@@ -1,4 +1,5 @@
-//! Replays recorded reviews to a null server and to the webhook, in turn, and prints how they did.
+//! Replays recorded reviews to a null server and to the webhook, in turn, and prints how they did,
+//! and how soon after its start the webhook answers.
 //!
 //! Machines have slow and fast phases, so the two are measured one right after the other, several
 //! times, and judged by the median of the ratios.
@@ -7,7 +8,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -16,15 +17,20 @@ use bench::{
     corpora::{CORPORA, Corpus},
     identity::Identity,
     load::Load,
-    server_process::ServerProcess,
-    summary::{Case, Machine, Measurement, Pair, Summary},
+    server_process::{LOAD_CORE, SERVER_CORE, ServerProcess},
+    summary::{Case, FirstAnswer, Machine, Measurement, Pair, Summary},
 };
 use clap::Parser;
 use rustls::ClientConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
 const POLICIES: [usize; 3] = [1, 1_000, 10_000];
 const CONCURRENCY: [usize; 2] = [1, 16];
+/// How often the webhook is asked whether it answers yet.
+const ASKING_PERIOD: Duration = Duration::from_millis(1);
+/// When it is given up.
+const START_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
 struct Arguments {
@@ -34,7 +40,10 @@ struct Arguments {
     /// How long each time, in milliseconds
     #[arg(long, default_value_t = 250)]
     milliseconds: u64,
-    /// Folder for summary.json and the servers' certificate
+    /// How often the webhook is started for each number of policies
+    #[arg(long, default_value_t = 5)]
+    starts: usize,
+    /// Folder for summary.json, the servers' certificate and the webhook's kubeconfig
     #[arg(long)]
     output: PathBuf,
 }
@@ -52,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         milliseconds: arguments.milliseconds,
         replay: Vec::new(),
         ratios: Vec::new(),
+        first_answers: Vec::new(),
     };
     let client = Arc::new(identity.client_config()?);
     for policies in POLICIES {
@@ -72,7 +82,14 @@ async fn measure_policies(
     client: &Arc<ClientConfig>,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let servers = Servers::start(&arguments.output, policies)?;
+    let programs = Programs::start(&arguments.output, policies)?;
+    for time in 1..=arguments.starts {
+        eprintln!("first answer, {policies} policies, {time} of {}", arguments.starts);
+        let (_, first_answer) = programs.start_webhook(client).await?;
+        summary.first_answers.push(FirstAnswer { policies, ..first_answer });
+    }
+    let (webhook, _) = programs.start_webhook(client).await?;
+    let servers = Servers { null: programs.start_null()?, webhook };
     for corpus in CORPORA {
         for concurrency in CONCURRENCY {
             let case = Case { corpus: corpus.name, policies, concurrency };
@@ -97,20 +114,72 @@ struct Servers {
     webhook: ServerProcess,
 }
 
-impl Servers {
-    /// Starts the programs that were built beside this one.
-    fn start(certificate_folder: &Path, policies: usize) -> anyhow::Result<Self> {
+/// The programs that were built beside this one, and the API server of the webhook.
+struct Programs {
+    folder: PathBuf,
+    certificate: String,
+    kubeconfig: PathBuf,
+    _policy_server: ServerProcess,
+}
+
+impl Programs {
+    fn start(output: &Path, policies: usize) -> anyhow::Result<Self> {
         let own = env::current_exe()?;
-        let folder = own.parent().context("this program is in no folder")?;
-        let certificate = format!("--certificate-folder={}", certificate_folder.display());
+        let folder = own.parent().context("this program is in no folder")?.to_owned();
+        let certificate = format!("--certificate-folder={}", output.display());
         let policies = format!("--policies={policies}");
-        Ok(Self {
-            null: ServerProcess::start(&folder.join("null-server"), &[&certificate])?,
-            webhook: ServerProcess::start(
-                &folder.join("webhook-offline"),
-                &[&certificate, &policies],
-            )?,
-        })
+        let policy_server = ServerProcess::start(
+            LOAD_CORE,
+            &folder.join("policy-server"),
+            &[&certificate, &policies],
+        )?;
+        let kubeconfig = output.join("kubeconfig");
+        let content = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+            "clusters": [{"name": "bench", "cluster": {
+                "server": format!("https://{}", policy_server.address),
+                "certificate-authority": output.canonicalize()?.join("tls.crt")
+            }}],
+            "users": [{"name": "bench", "user": {}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}]
+        });
+        fs::write(&kubeconfig, content.to_string())
+            .with_context(|| kubeconfig.display().to_string())?;
+        Ok(Self { folder, certificate, kubeconfig, _policy_server: policy_server })
+    }
+
+    fn start_null(&self) -> anyhow::Result<ServerProcess> {
+        let program = self.folder.join("null-server");
+        Ok(ServerProcess::start(SERVER_CORE, &program, &[&self.certificate])?)
+    }
+
+    /// Starts the webhook and waits until it has patched a pod.
+    async fn start_webhook(
+        &self,
+        client: &Arc<ClientConfig>,
+    ) -> anyhow::Result<(ServerProcess, FirstAnswer)> {
+        let [typical, ..] = CORPORA;
+        let request = request("/mutate/pods", typical.review);
+        let started = Instant::now();
+        let mut webhook =
+            ServerProcess::start_webhook(&self.folder.join("webhook"), &self.kubeconfig)?;
+        loop {
+            // Before it has its certificate and its policies it answers with an error, or not at all.
+            let opened = Load::open(webhook.address, client, request.clone(), 1).await;
+            if let Ok(mut load) = opened
+                && let Ok(body) = load.answer().await
+            {
+                let elapsed = started.elapsed();
+                check_answer(&body, typical.matched).context("first answer")?;
+                let milliseconds = elapsed.as_secs_f64() * 1e3;
+                let cpu_milliseconds = webhook.cpu_time()?.as_secs_f64() * 1e3;
+                let first = FirstAnswer { policies: 0, milliseconds, cpu_milliseconds };
+                return Ok((webhook, first));
+            }
+            ensure!(webhook.is_running(), "the webhook ended");
+            ensure!(started.elapsed() < START_DEADLINE, "no answer in {START_DEADLINE:?}");
+            sleep(ASKING_PERIOD).await;
+        }
     }
 }
 

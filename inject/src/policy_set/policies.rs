@@ -34,19 +34,16 @@ pub(super) fn change<V: Clone + Default + Empty>(
     key: &str,
     change: impl FnOnce(&mut V),
 ) {
-    match map.get_mut(key) {
-        Some(value) => {
-            change(value);
-            if value.is_empty() {
-                map.remove_mut(key);
-            }
+    if let Some(value) = map.get_mut(key) {
+        change(value);
+        if value.is_empty() {
+            map.remove_mut(key);
         }
-        None => {
-            let mut value = V::default();
-            change(&mut value);
-            if !value.is_empty() {
-                map.insert_mut(key.to_owned(), value);
-            }
+    } else {
+        let mut value = V::default();
+        change(&mut value);
+        if !value.is_empty() {
+            map.insert_mut(key.to_owned(), value);
         }
     }
 }

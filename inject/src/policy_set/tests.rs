@@ -206,7 +206,7 @@ proptest! {
 }
 
 /// Names of the candidates for a pod of namespace `shop`.
-fn candidates(policies: &[(&str, Value)], labels: Value, annotations: Value) -> Vec<String> {
+fn candidates(policies: &[(&str, Value)], labels: &Value, annotations: &Value) -> Vec<String> {
     let mut set = PolicySet::default();
     for (name, spec) in policies {
         set.insert(policy(None, name, spec));
@@ -242,7 +242,7 @@ fn a_label_that_many_policies_share_does_not_make_them_candidates() {
         }}})
     });
     let labels = json!({"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/name": "app-7"});
-    let found = candidates(&named(&policies), labels, json!({}));
+    let found = candidates(&named(&policies), &labels, &json!({}));
     // The first one could not know that the others would share it.
     assert_eq!(found, ["p-0", "p-7"]);
 }
@@ -258,7 +258,7 @@ fn policies_of_other_namespaces_are_no_candidates_whatever_they_say_of_pods() {
             ]}
         })
     });
-    assert_eq!(candidates(&named(&policies), json!({"app": "api"}), json!({})), ["p-0"]);
+    assert_eq!(candidates(&named(&policies), &json!({"app": "api"}), &json!({})), ["p-0"]);
 }
 
 #[test]
@@ -267,14 +267,14 @@ fn existence_is_found_by_key() {
         let key = format!("feature-{number}");
         json!({"podSelector": {"matchExpressions": [{"key": key, "operator": "Exists"}]}})
     });
-    assert_eq!(candidates(&named(&policies), json!({"feature-7": ""}), json!({})), ["p-7"]);
+    assert_eq!(candidates(&named(&policies), &json!({"feature-7": ""}), &json!({})), ["p-7"]);
 }
 
 #[test]
 fn policies_on_request_are_found_by_being_asked_for() {
     let policies = hundred(|_| json!({"activation": "OnRequest"}));
     let asked = |list: &str| {
-        candidates(&named(&policies), json!({}), json!({"sidecarpolicy.dev/inject": list}))
+        candidates(&named(&policies), &json!({}), &json!({"sidecarpolicy.dev/inject": list}))
     };
     assert_eq!(asked("p-7, cluster/p-7, p-8, namespace/p-9"), ["p-7", "p-8"]);
     assert_eq!(asked("p-7, *").len(), 100);
