@@ -3,7 +3,8 @@
 use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 
 use crate::{
-    Invalid, Policy, PolicyId, Selector, problem::Problems, render, revision::revision,
+    Invalid, Policy, PolicyId, Selector, body::Body, expression::Expression,
+    parameters::Parameters, policy::MatchCondition, problem::Problems, revision::revision,
     unsupported, validation,
 };
 
@@ -32,7 +33,9 @@ pub fn compile(
             "puts nothing in; name at least one of sidecars, volumes, files, appContainers, pod",
         );
     }
-    let content = render::content(&id, spec);
+    let parameters = Parameters::compile(&id, &spec.parameters, &mut problems);
+    let match_conditions = match_conditions(spec, &parameters, &mut problems);
+    let body = Body::compile(&id, spec, &parameters, &mut problems);
     let on_conflict = spec.on_conflict.unwrap_or(match spec.failure_policy {
         FailurePolicy::Fail => ConflictAction::Deny,
         FailurePolicy::Ignore => ConflictAction::Skip,
@@ -53,7 +56,9 @@ pub fn compile(
         operating_system: spec.os,
         host_network: spec.host_network,
         denies_conflicts: enforced && on_conflict == ConflictAction::Deny,
-        content,
+        parameters,
+        match_conditions,
+        body,
     })
 }
 
@@ -70,6 +75,27 @@ fn namespace_selector(id: &PolicyId, spec: &PolicySpec, problems: &mut Problems)
         problems.add(path, "is required with failurePolicy: Fail, so that a failure stays bounded");
     }
     Selector::compile(selector, path, problems)
+}
+
+fn match_conditions(
+    spec: &PolicySpec,
+    parameters: &Parameters,
+    problems: &mut Problems,
+) -> Vec<MatchCondition> {
+    let mut conditions: Vec<MatchCondition> = Vec::with_capacity(spec.match_conditions.len());
+    for (position, condition) in spec.match_conditions.iter().enumerate() {
+        let path = format!("spec.matchConditions[{position}]");
+        if conditions.iter().any(|other| other.name == condition.name) {
+            problems.add(format!("{path}.name"), format!("{:?} is used twice", condition.name));
+        }
+        match Expression::condition(&condition.expression, parameters) {
+            Ok(expression) => {
+                conditions.push(MatchCondition { name: condition.name.clone(), expression });
+            }
+            Err(message) => problems.add(format!("{path}.expression"), message),
+        }
+    }
+    conditions
 }
 
 fn puts_nothing_in(spec: &PolicySpec) -> bool {

@@ -230,7 +230,7 @@ impl fmt::Display for Conflict {
                 formatter,
                 "it would set the label {label}, by which a policy selects pods; set another label"
             ),
-            Self::Parameter { annotation, why } => write!(formatter, "annotation {annotation}: {why}"),
+            Self::Parameter { annotation, why } => write!(formatter, "annotation {annotation} {why}"),
             Self::MatchCondition { condition, why } => {
                 write!(formatter, "match condition {condition:?} cannot be evaluated: {why}")
             }

@@ -1,6 +1,7 @@
 //! What happens to a pod: which policies reach it, what goes in, and what people are told.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
 };
@@ -10,6 +11,7 @@ use crds::keys;
 use crate::{
     Conflict, Exclusions, Namespace, Notice, Policy, PolicySet, Reason,
     content::Content,
+    facts::{Facts, PodFacts},
     journal::{Journal, MapEdits, MetadataEdits},
     json,
     merge::{Merge, PodEdits, Taken},
@@ -76,7 +78,7 @@ pub fn inject<'a>(pod: &Pod<'_>, request: &Request<'_>, policies: &'a PolicySet)
         return outcome;
     }
     match read_spec(pod) {
-        Ok(spec) => apply(pod, &spec, selected, &mut outcome),
+        Ok(spec) => apply(pod, &spec, request.namespace, policies, selected, &mut outcome),
         Err(conflict) => {
             for policy in selected {
                 refuse(policy, conflict.clone(), &mut outcome);
@@ -110,6 +112,10 @@ fn warn_of_unknown_names(
     let namespace = &request.namespace.name;
     for (key, name) in requests::unknown_names(&pod.metadata.annotations, namespace, policies) {
         outcome.warnings.push(unknown_name_warning(key, &name, namespace));
+    }
+    let annotations = &pod.metadata.annotations;
+    for (key, wrong) in requests::unknown_parameters(annotations, namespace, policies) {
+        outcome.warnings.push(format!("annotation {key}: {wrong}"));
     }
 }
 
@@ -162,16 +168,29 @@ fn read_spec<'p>(pod: &Pod<'p>) -> Result<Spec<'p>, Conflict> {
 /// A policy that may go in.
 struct Candidate<'a> {
     policy: &'a Policy,
-    content: &'a Content,
+    content: Cow<'a, Content>,
 }
 
-fn apply<'a>(pod: &Pod<'_>, spec: &Spec<'_>, selected: Vec<&'a Policy>, outcome: &mut Outcome<'a>) {
+fn apply<'a>(
+    pod: &Pod<'_>,
+    spec: &Spec<'_>,
+    namespace: &Namespace,
+    policies: &PolicySet,
+    selected: Vec<&'a Policy>,
+    outcome: &mut Outcome<'a>,
+) {
     let host_network = spec.host_network.unwrap_or_default();
+    let facts = PodFacts::new(pod, namespace);
     let mut candidates = Vec::with_capacity(selected.len());
     for policy in selected {
-        match select::refused_by_spec(policy, host_network, spec.operating_system()) {
-            None => candidates.push(Candidate { policy, content: &policy.content }),
-            Some(reason) => outcome.decisions.push(Decision::new(policy, reason)),
+        let refused = select::refused_by_spec(policy, host_network, spec.operating_system());
+        let rendered = refused.map_or_else(|| render(policy, &facts), Err);
+        match rendered
+            .and_then(|content| without_selected_labels(content, &namespace.name, policies))
+        {
+            Ok(content) => candidates.push(Candidate { policy, content }),
+            Err(Reason::Conflict(conflict)) => refuse(policy, conflict, outcome),
+            Err(reason) => outcome.decisions.push(Decision::new(policy, reason)),
         }
     }
     match settle(pod, spec, &candidates) {
@@ -190,6 +209,40 @@ fn apply<'a>(pod: &Pod<'_>, spec: &Spec<'_>, selected: Vec<&'a Policy>, outcome:
             }
             finish(pod, None, outcome);
         }
+    }
+}
+
+/// What a policy puts into this pod, or why it does not: by its parameters, its match conditions,
+/// and expressions that give nothing usable.
+fn render<'a>(policy: &'a Policy, pod: &PodFacts<'_>) -> Result<Cow<'a, Content>, Reason> {
+    let levels: [&dyn Lookup; 2] = [&pod.metadata.annotations, &pod.namespace.annotations];
+    let values = policy.parameters.values(levels).map_err(|bad| {
+        Reason::Conflict(Conflict::Parameter { annotation: bad.annotation, why: bad.message })
+    })?;
+    let facts = Facts::new(pod, &policy.id.name, &policy.revision, &values);
+    for condition in &policy.match_conditions {
+        match condition.expression.is_true(&facts) {
+            Ok(true) => {}
+            Ok(false) => return Err(Reason::ConditionNotMet(condition.name.clone())),
+            Err(why) => {
+                let condition = condition.name.clone();
+                return Err(Reason::Conflict(Conflict::MatchCondition { condition, why }));
+            }
+        }
+    }
+    policy.body.render(&facts).map_err(Reason::Conflict)
+}
+
+/// Refuses content with a label by which a policy selects: another call would select otherwise.
+fn without_selected_labels<'a>(
+    content: Cow<'a, Content>,
+    namespace: &str,
+    policies: &PolicySet,
+) -> Result<Cow<'a, Content>, Reason> {
+    let labels = content.pod.labels.iter();
+    match labels.map(|(key, _)| key).find(|key| policies.selects_by(namespace, key)) {
+        Some(label) => Err(Reason::Conflict(Conflict::SelectedLabel { label: label.clone() })),
+        None => Ok(content),
     }
 }
 
@@ -230,7 +283,7 @@ fn settle<'s>(
                 Settled::Out(conflict)
                     if !dropped.contains_key(&position)
                         && candidates[position].policy.enforced
-                        && names_container(candidates[position].content, spec) =>
+                        && names_container(&candidates[position].content, spec) =>
                 {
                     Some((position, conflict.clone()))
                 }
@@ -252,7 +305,7 @@ fn settle<'s>(
             .filter(|(position, conflict)| {
                 matches!(conflict, Conflict::PlacementTarget { .. })
                     && !retried.contains(*position)
-                    && merge.has_targets(candidates[**position].content)
+                    && merge.has_targets(&candidates[**position].content)
             })
             .map(|(position, _)| *position)
             .collect();
@@ -312,7 +365,7 @@ fn attempt<'s>(
     position: usize,
     candidate: &'s Candidate<'_>,
 ) -> Result<Settled, Conflict> {
-    let additions = merge.attempt(candidate.policy, candidate.content)?;
+    let additions = merge.attempt(candidate.policy, &candidate.content)?;
     let notices = additions.notices.clone();
     if !candidate.policy.enforced {
         return Ok(Settled::In { reason: Reason::WouldInject, notices });

@@ -6,14 +6,15 @@
 //! [`compile`] turns the spec of a policy into a [`Policy`]; a [`PolicySet`] finds the policies that
 //! can match a pod; [`inject`] gives the [`Outcome`] for a pod, [`carry`] the one for a workload.
 
+mod body;
 mod canonical;
 mod compile;
 mod conflict;
 mod content;
 mod exclusions;
-mod files;
 mod expression;
 mod facts;
+mod files;
 mod identity;
 mod injection;
 mod journal;

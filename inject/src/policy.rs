@@ -1,11 +1,12 @@
 //! A compiled policy: everything that a request needs, worked out when the policy changes.
 
+use std::fmt;
+
 use crds::{Activation, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
 
-use crate::{PolicyId, Selector, content::Content};
+use crate::{PolicyId, Selector, body::Body, expression::Expression, parameters::Parameters};
 
 /// A compiled policy. Made by [`compile`](crate::compile).
-#[derive(Debug)]
 pub struct Policy {
     /// Which policy.
     pub id: PolicyId,
@@ -30,13 +31,32 @@ pub struct Policy {
     pub(crate) operating_system: OperatingSystem,
     pub(crate) host_network: HostNetwork,
     pub(crate) denies_conflicts: bool,
-    pub(crate) content: Content,
+    pub(crate) parameters: Parameters,
+    pub(crate) match_conditions: Vec<MatchCondition>,
+    pub(crate) body: Body,
+}
+
+/// A condition on a pod, compiled.
+pub(crate) struct MatchCondition {
+    pub(crate) name: String,
+    pub(crate) expression: Expression,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Policy")
+            .field("id", &self.id)
+            .field("generation", &self.generation)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Policy {
     /// The containers that the policy puts in: name and list.
     pub fn containers(&self) -> impl Iterator<Item = (&str, ContainerList)> {
-        self.content.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.list))
+        self.body.sidecars.iter().map(|(name, list)| (name.as_str(), *list))
     }
 
     /// Sort key of the policy order: priority descending, cluster kind first, then name.

@@ -26,6 +26,8 @@ pub enum Reason {
     OperatingSystem(String),
     /// The policy leaves host-network pods out.
     HostNetwork,
+    /// A match condition of the policy is false; its name.
+    ConditionNotMet(String),
     /// The policy is `OnRequest`, and nobody asked.
     NotRequested,
     /// The owner opted out.
@@ -48,6 +50,7 @@ impl Reason {
             Self::PodNotSelected(_) => "PodNotSelected",
             Self::OperatingSystem(_) => "OperatingSystem",
             Self::HostNetwork => "HostNetwork",
+            Self::ConditionNotMet(_) => "ConditionNotMet",
             Self::NotRequested => "NotRequested",
             Self::OptedOut => "OptedOut",
             Self::Conflict(conflict) => conflict.as_str(),
@@ -74,6 +77,9 @@ impl fmt::Display for Reason {
             }
             Self::HostNetwork => {
                 formatter.write_str("the policy leaves pods on the host network out")
+            }
+            Self::ConditionNotMet(condition) => {
+                write!(formatter, "its match condition {condition:?} is false for this pod")
             }
             Self::NotRequested => formatter.write_str(
                 "the policy has to be asked for by the annotation sidecarpolicy.dev/inject",

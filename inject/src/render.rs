@@ -1,7 +1,5 @@
 //! From the parts of a policy's spec to what is written into a pod.
 
-use std::sync::Arc;
-
 use crds::{EnvMerge, PlacementBlock, PodPatch, PolicySpec, RelativePlacement, SidecarType};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::{Map, Value};
@@ -9,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::{
     PolicyId,
     content::{
-        AppContainers, AppField, Content, FromApp, Mount, Placement, PodAdditions, Rendered,
-        Resources, Sidecar, Variable, Volume,
+        AppContainers, AppField, FromApp, Mount, Placement, PodAdditions, Rendered, Resources,
+        Sidecar, Variable, Volume,
     },
     files,
     policy::ContainerList,
@@ -33,29 +31,18 @@ const LINUX_ONLY: [&str; 10] = [
     "seccompProfile",
 ];
 
-/// Renders everything that a policy puts in. What has a wrong type is left out: the validation of
-/// the policy, which comes first, reports it.
-pub(crate) fn content(id: &PolicyId, spec: &PolicySpec) -> Content {
-    let sidecars = spec.sidecars.iter().map(|part| files::mounted(id, spec, part));
-    let volumes = spec.volumes.iter().cloned().chain(files::volume(id, spec));
-    Content {
-        sidecars: sidecars.map(|part| Arc::new(sidecar(&part))).collect(),
-        volumes: volumes.map(|part| Arc::new(volume(&part))).collect(),
-        app_containers: spec
-            .app_containers
-            .iter()
-            .map(|part| Arc::new(app_containers(part)))
-            .collect(),
-        pod: Arc::new(pod_additions(id, spec)),
+/// The list that a sidecar stands in.
+pub(crate) fn list(kind: SidecarType) -> ContainerList {
+    match kind {
+        SidecarType::Sidecar | SidecarType::Init => ContainerList::InitContainers,
+        SidecarType::Container => ContainerList::Containers,
     }
 }
 
-fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
+/// A container that goes in. What has a wrong type is left out: the validation of the policy, which
+/// comes first, reports it.
+pub(crate) fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
     let container = &sidecar.container;
-    let list = match sidecar.kind {
-        SidecarType::Sidecar | SidecarType::Init => ContainerList::InitContainers,
-        SidecarType::Container => ContainerList::Containers,
-    };
     let restarts_always = sidecar.kind == SidecarType::Sidecar;
     let mut fields = named(&sidecar.name, container);
     if restarts_always {
@@ -72,7 +59,7 @@ fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
     let used = used.into_iter().filter_map(|field| container.get(field)?.as_array());
     Sidecar {
         name: sidecar.name.clone(),
-        list,
+        list: list(sidecar.kind),
         placement: placement(sidecar),
         restarts_always,
         image: text(container, "image"),
@@ -108,14 +95,16 @@ fn placement(sidecar: &crds::Sidecar) -> Placement {
     }
 }
 
-fn volume(volume: &crds::Volume) -> Volume {
+/// A volume that goes in.
+pub(crate) fn volume(volume: &crds::Volume) -> Volume {
     Volume {
         name: volume.name.clone(),
         rendered: Rendered::new::<core::Volume>(named(&volume.name, &volume.source)),
     }
 }
 
-fn app_containers(app: &crds::AppContainers) -> AppContainers {
+/// What is added to the app's containers.
+pub(crate) fn app_containers(app: &crds::AppContainers) -> AppContainers {
     let fields = [
         (AppField::LivenessProbe, app.liveness_probe.as_ref()),
         (AppField::ReadinessProbe, app.readiness_probe.as_ref()),
@@ -167,19 +156,18 @@ fn variable(variable: &crds::AppEnv) -> Variable {
     }
 }
 
-fn pod_additions(id: &PolicyId, spec: &PolicySpec) -> PodAdditions {
-    let default = PodPatch::default();
-    let pod = spec.pod.as_ref().unwrap_or(&default);
+/// What is added to the pod itself; `files` are the contents of the policy's files.
+pub(crate) fn pod_additions(id: &PolicyId, pod: &PodPatch, files: &[String]) -> PodAdditions {
     let entries = |map: &std::collections::BTreeMap<String, String>| {
         map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let files = spec.files.iter().enumerate();
+    let files = files.iter().enumerate();
     let group = |name: &str| pod.security_context.as_ref().and_then(|context| context.get(name));
     PodAdditions {
         labels: entries(&pod.labels),
         annotations: entries(&pod.annotations),
         files: files
-            .map(|(position, file)| (files::annotation(id, position), file.content.clone()))
+            .map(|(position, file)| (files::annotation(id, position), file.clone()))
             .collect(),
         image_pull_secrets: pod
             .image_pull_secrets
@@ -203,13 +191,13 @@ fn pod_additions(id: &PolicyId, spec: &PolicySpec) -> PodAdditions {
             .flatten()
             .filter_map(Value::as_i64)
             .collect(),
-        linux_only: linux_only(spec),
-        windows_only: windows_only(spec),
+        linux_only: None,
+        windows_only: None,
     }
 }
 
 /// The first field that the API server refuses in pods with `spec.os.name: windows`.
-fn linux_only(spec: &PolicySpec) -> Option<String> {
+pub(crate) fn linux_only(spec: &PolicySpec) -> Option<String> {
     let of_pod = spec.pod.as_ref().and_then(|pod| {
         let groups = pod.security_context.as_ref().and_then(|context| {
             ["fsGroup", "supplementalGroups"].into_iter().find(|name| context.contains_key(*name))
@@ -222,7 +210,7 @@ fn linux_only(spec: &PolicySpec) -> Option<String> {
 }
 
 /// The first field that the API server refuses in pods with `spec.os.name: linux`.
-fn windows_only(spec: &PolicySpec) -> Option<String> {
+pub(crate) fn windows_only(spec: &PolicySpec) -> Option<String> {
     context_field(spec, &["windowsOptions"])
 }
 

@@ -2,7 +2,7 @@
 
 use crds::keys;
 
-use crate::{Policy, PolicyId, PolicySet, select::Lookup};
+use crate::{Policy, PolicyId, PolicySet, pod::Entries, select::Lookup};
 
 /// What the nearest level that names a policy says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,43 @@ impl<'a> Named<'a> {
             Some(_) => None,
         }
     }
+}
+
+/// Annotations that would set a parameter which no policy has that could reach the namespace: each
+/// with what is wrong.
+pub(crate) fn unknown_parameters(
+    annotations: &Entries<'_>,
+    namespace: &str,
+    policies: &PolicySet,
+) -> Vec<(String, String)> {
+    let mut unknown = Vec::new();
+    for (key, _) in annotations.iter() {
+        let (id, name) = if let Some(name) = key.strip_prefix(keys::PARAMETER_PREFIX) {
+            (PolicyId::namespaced(namespace, ""), name)
+        } else if let Some(name) = key.strip_prefix(keys::CLUSTER_PARAMETER_PREFIX) {
+            (PolicyId::cluster(""), name)
+        } else {
+            continue;
+        };
+        let Some((policy, parameter)) = name.rsplit_once('.') else {
+            unknown.push((key.to_owned(), "does not name a policy and a parameter".to_owned()));
+            continue;
+        };
+        let id = PolicyId { name: policy.to_owned(), ..id };
+        match policies.get(&id) {
+            None => unknown.push((key.to_owned(), format!("there is no {} {id}", id.kind()))),
+            Some(found) if found.parameters.names().all(|known| known != parameter) => {
+                let known: Vec<&str> = found.parameters.names().collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                unknown.push((
+                    key.to_owned(),
+                    format!("{} {id} has no parameter {parameter:?}; it has {known}", id.kind()),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    unknown
 }
 
 fn is_known(entry: &str, namespace: &str, policies: &PolicySet) -> bool {

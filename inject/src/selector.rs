@@ -106,6 +106,11 @@ impl Selector {
         })
     }
 
+    /// The keys of the labels that decide.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.requirements.iter().map(|requirement| requirement.key.as_str())
+    }
+
     /// The first requirement that labels do not meet, in words.
     pub(crate) fn unmet(&self, labels: &impl Lookup) -> Option<String> {
         let unmet = self.requirements.iter().find(|requirement| !requirement.is_met(labels))?;

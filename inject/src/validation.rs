@@ -32,6 +32,20 @@ pub(crate) fn policy_name(name: &str, problems: &mut Problems) {
     }
 }
 
+pub(crate) fn sidecar(sidecar: &Sidecar, _path: &str, problems: &mut Problems) {
+    sidecars(std::slice::from_ref(sidecar), problems);
+}
+
+pub(crate) fn volume(volume: &Volume, _path: &str, problems: &mut Problems) {
+    volumes(std::slice::from_ref(volume), problems);
+}
+
+pub(crate) fn app_container_entry(entry: &AppContainers, _path: &str, problems: &mut Problems) {
+    app_containers(std::slice::from_ref(entry), problems);
+}
+
+pub(crate) fn pod_patch(_pod: &crds::PodPatch, _problems: &mut Problems) {}
+
 /// Checks the containers that go in.
 pub(crate) fn sidecars(sidecars: &[Sidecar], problems: &mut Problems) {
     let mut names = HashSet::new();

@@ -43,6 +43,18 @@ struct Scope {
     on_request: Policies,
     /// Policies that demand no label: candidates for every pod.
     others: Policies,
+    /// Labels by which policies select pods, and how many do.
+    selected: Map<Count>,
+}
+
+/// A number of policies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count(usize);
+
+impl Empty for Count {
+    fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl PolicySet {
@@ -114,6 +126,13 @@ impl PolicySet {
         candidates
     }
 
+    /// Whether a policy that can reach pods of the namespace selects pods by this label.
+    pub(crate) fn selects_by(&self, namespace: &str, label: &str) -> bool {
+        let of_namespace = self.namespaces.get(namespace);
+        let mut scopes = [Some(&self.cluster), of_namespace].into_iter().flatten();
+        scopes.any(|scope| scope.selected.get(label).is_some())
+    }
+
     /// Whether a policy of this name, of either kind, can reach pods of the namespace.
     pub(crate) fn knows(&self, namespace: &str, name: &str) -> bool {
         self.knows_cluster(name) || self.knows_namespaced(namespace, name)
@@ -164,6 +183,9 @@ impl PolicySet {
 
 impl Scope {
     fn insert(&mut self, policy: Arc<Policy>) {
+        for key in policy.pod_selector.keys() {
+            change(&mut self.selected, key, |count| count.0 += 1);
+        }
         let by_pod = self.pods.least_crowded(&policy.pod_selector);
         let by_namespace = self.namespaces.least_crowded(&policy.namespace_selector);
         match (by_pod, by_namespace) {
@@ -181,6 +203,9 @@ impl Scope {
 
     fn remove(&mut self, policy: &Policy) {
         let name = &policy.id.name;
+        for key in policy.pod_selector.keys() {
+            change(&mut self.selected, key, |count| count.0 = count.0.saturating_sub(1));
+        }
         for policies in [&mut self.by_name, &mut self.on_request, &mut self.others] {
             policies.remove(name);
         }

@@ -9,6 +9,7 @@
 
 mod append;
 mod conflicts;
+mod expressions;
 mod fixture;
 mod from_app;
 mod laws;

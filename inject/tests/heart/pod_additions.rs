@@ -1,9 +1,10 @@
 //! What goes into the pod itself, and files that a policy carries.
 
+use inject::PolicyId;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{Seen, api_pod, run, shop};
+use crate::fixture::{Seen, api_pod, log_shipper, policy, run, shop};
 
 fn merged(mut base: Value, more: &Value) -> Value {
     match (base.as_object_mut(), more.as_object()) {
@@ -100,6 +101,18 @@ fn a_shared_process_namespace_excludes_the_nodes() {
     let policy = shop("p", json!({"pod": {"shareProcessNamespace": true}}));
     let seen = run(vec![policy], &merged(api_pod(), &json!({"spec": {"hostPID": true}})));
     assert_eq!(seen.reason("shop/p"), "ProcessNamespaceConflict");
+}
+
+#[test]
+fn a_label_by_which_a_policy_selects_is_not_set() {
+    let setting = || shop("a", json!({"pod": {"labels": {"team": "blue"}}}));
+    let mut selecting = log_shipper();
+    selecting["podSelector"] = json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]});
+    let seen = run(vec![setting(), shop("b", selecting.clone())], &api_pod());
+    assert_eq!(seen.reason("shop/a"), "LabelIsSelected");
+    // Policies of other namespaces cannot meet it.
+    let elsewhere = policy(PolicyId::namespaced("bank", "b"), selecting).unwrap();
+    assert_eq!(run(vec![setting(), elsewhere], &api_pod()).reason("shop/a"), "Injected");
 }
 
 #[test]

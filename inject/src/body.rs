@@ -1,0 +1,298 @@
+//! What a policy puts in, where expressions decide a part of it: constant parts are rendered when
+//! the policy is compiled, the others for each pod.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crds::{PodPatch, PolicySpec};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Conflict, PolicyId,
+    content::{Content, PodAdditions},
+    facts::Facts,
+    files,
+    parameters::Parameters,
+    policy::ContainerList,
+    problem::Problems,
+    render,
+    shape::Shape,
+    template::{Compiled, Template},
+    validation,
+};
+
+/// What a policy puts in.
+pub(crate) struct Body {
+    /// Names of the sidecars, which no expression decides.
+    pub(crate) sidecars: Vec<(String, ContainerList)>,
+    /// The parts that every pod gets alike; those with expressions are left out.
+    constant: Content,
+    templates: Option<Box<Templates>>,
+}
+
+/// Parts with expressions, each with its position among its like.
+struct Templates {
+    id: PolicyId,
+    sidecars: Vec<(usize, crds::Sidecar, Template)>,
+    volumes: Vec<(usize, crds::Volume, Template)>,
+    app_containers: Vec<(usize, crds::AppContainers, Template)>,
+    /// `pod` and `files`, as one value.
+    pod: Option<(PodPatch, Template)>,
+}
+
+impl Body {
+    /// Compiles what a policy puts in.
+    pub(crate) fn compile(
+        id: &PolicyId,
+        spec: &PolicySpec,
+        parameters: &Parameters,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut compiler = Compiler {
+            parameters,
+            problems,
+            constant: Content::default(),
+            templates: Templates {
+                id: id.clone(),
+                sidecars: Vec::new(),
+                volumes: Vec::new(),
+                app_containers: Vec::new(),
+                pod: None,
+            },
+        };
+        for (position, sidecar) in spec.sidecars.iter().enumerate() {
+            compiler.sidecar(position, files::mounted(id, spec, sidecar));
+        }
+        let volumes = spec.volumes.iter().cloned().chain(files::volume(id, spec));
+        for (position, volume) in volumes.enumerate() {
+            compiler.volume(position, volume);
+        }
+        for (position, entry) in spec.app_containers.iter().enumerate() {
+            compiler.app_containers(position, entry);
+        }
+        compiler.pod(id, spec);
+        let Compiler { constant, templates, .. } = compiler;
+        Self {
+            sidecars: spec
+                .sidecars
+                .iter()
+                .map(|sidecar| (sidecar.name.clone(), render::list(sidecar.kind)))
+                .collect(),
+            constant,
+            templates: (!templates.is_empty()).then(|| Box::new(templates)),
+        }
+    }
+
+    /// What goes into the pod that the facts are of.
+    pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Cow<'_, Content>, Conflict> {
+        match &self.templates {
+            None => Ok(Cow::Borrowed(&self.constant)),
+            Some(templates) => templates.render(&self.constant, facts).map(Cow::Owned),
+        }
+    }
+}
+
+impl Templates {
+    fn is_empty(&self) -> bool {
+        self.sidecars.is_empty()
+            && self.volumes.is_empty()
+            && self.app_containers.is_empty()
+            && self.pod.is_none()
+    }
+
+    fn render(&self, constant: &Content, facts: &Facts<'_, '_>) -> Result<Content, Conflict> {
+        let mut content = constant.clone();
+        for (position, shell, template) in &self.sidecars {
+            let sidecar = crds::Sidecar { container: object(template, facts)?, ..shell.clone() };
+            checked(|problems| {
+                validation::sidecar(&sidecar, &format!("spec.sidecars[{position}]"), problems);
+            })?;
+            content.sidecars.insert(*position, Arc::new(render::sidecar(&sidecar)));
+        }
+        for (position, shell, template) in &self.volumes {
+            let volume = crds::Volume { source: object(template, facts)?, ..shell.clone() };
+            checked(|problems| {
+                validation::volume(&volume, &format!("spec.volumes[{position}]"), problems);
+            })?;
+            content.volumes.insert(*position, Arc::new(render::volume(&volume)));
+        }
+        for (position, shell, template) in &self.app_containers {
+            let path = format!("spec.appContainers[{position}]");
+            let entry = with_additions(shell, object(template, facts)?, &path)?;
+            checked(|problems| validation::app_container_entry(&entry, &path, problems))?;
+            content.app_containers.insert(*position, Arc::new(render::app_containers(&entry)));
+        }
+        if let Some((shell, template)) = &self.pod {
+            let rendered = object(template, facts)?;
+            let (pod, files) = pod_and_files(shell, rendered)?;
+            checked(|problems| validation::pod_patch(&pod, problems))?;
+            let linux_only = content.pod.linux_only.clone();
+            let windows_only = content.pod.windows_only.clone();
+            let rendered = render::pod_additions(&self.id, &pod, &files);
+            content.pod = Arc::new(PodAdditions { linux_only, windows_only, ..rendered });
+        }
+        Ok(content)
+    }
+}
+
+struct Compiler<'c> {
+    parameters: &'c Parameters,
+    problems: &'c mut Problems,
+    constant: Content,
+    templates: Templates,
+}
+
+impl Compiler<'_> {
+    fn sidecar(&mut self, position: usize, sidecar: crds::Sidecar) {
+        let path = format!("spec.sidecars[{position}]");
+        match self.compile(sidecar.container.clone().into(), Shape::container(), &path) {
+            Compiled::Constant(value) => {
+                let sidecar = crds::Sidecar { container: fields(value), ..sidecar };
+                self.constant.sidecars.push(Arc::new(render::sidecar(&sidecar)));
+            }
+            Compiled::Template(template) => {
+                self.templates.sidecars.push((position, sidecar, template));
+            }
+        }
+    }
+
+    fn volume(&mut self, position: usize, volume: crds::Volume) {
+        let path = format!("spec.volumes[{position}]");
+        match self.compile(volume.source.clone().into(), Shape::volume(), &path) {
+            Compiled::Constant(value) => {
+                let volume = crds::Volume { source: fields(value), ..volume };
+                self.constant.volumes.push(Arc::new(render::volume(&volume)));
+            }
+            Compiled::Template(template) => {
+                self.templates.volumes.push((position, volume, template));
+            }
+        }
+    }
+
+    fn app_containers(&mut self, position: usize, entry: &crds::AppContainers) {
+        let path = format!("spec.appContainers[{position}]");
+        let shell = crds::AppContainers {
+            containers: entry.containers.clone(),
+            include: entry.include,
+            ..crds::AppContainers::default()
+        };
+        match self.compile(additions(entry), Shape::container(), &path) {
+            Compiled::Constant(value) => {
+                let entry = with_additions(&shell, fields(value), &path);
+                // What has a wrong type is reported by the validation of the policy.
+                let entry = entry.unwrap_or(shell);
+                self.constant.app_containers.push(Arc::new(render::app_containers(&entry)));
+            }
+            Compiled::Template(template) => {
+                self.templates.app_containers.push((position, shell, template));
+            }
+        }
+    }
+
+    fn pod(&mut self, id: &PolicyId, spec: &PolicySpec) {
+        let pod = spec.pod.clone().unwrap_or_default();
+        let files: Vec<Value> =
+            spec.files.iter().map(|file| json!({ "content": file.content })).collect();
+        let value = json!({ "pod": pod, "files": files });
+        let linux_only = render::linux_only(spec);
+        let windows_only = render::windows_only(spec);
+        match self.compile(value, &pod_shape(), "spec") {
+            Compiled::Constant(value) => {
+                let (pod, files) = pod_and_files(&pod, fields(value)).unwrap_or_default();
+                let rendered = render::pod_additions(id, &pod, &files);
+                self.constant.pod = Arc::new(PodAdditions { linux_only, windows_only, ..rendered });
+            }
+            Compiled::Template(template) => {
+                self.constant.pod =
+                    Arc::new(PodAdditions { linux_only, windows_only, ..PodAdditions::default() });
+                self.templates.pod = Some((pod, template));
+            }
+        }
+    }
+
+    fn compile(&mut self, value: Value, shape: &Shape, path: &str) -> Compiled {
+        Template::compile(&value, shape, path, self.parameters, self.problems)
+    }
+}
+
+/// Renders a template that is an object.
+fn object(template: &Template, facts: &Facts<'_, '_>) -> Result<Map<String, Value>, Conflict> {
+    let rendered = template.render(facts).map_err(|error| Conflict::Expression {
+        path: error.path.clone(),
+        why: format!("${{{}}}: {}", error.expression, error.message),
+    })?;
+    Ok(fields(rendered))
+}
+
+fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// What was rendered has to pass what the policy itself has to pass.
+fn checked(check: impl FnOnce(&mut Problems)) -> Result<(), Conflict> {
+    let mut problems = Problems::default();
+    check(&mut problems);
+    problems.or_ok(()).map_err(|invalid| {
+        let first = invalid.problems.into_iter().next();
+        let (path, why) = first.map(|problem| (problem.path, problem.message)).unwrap_or_default();
+        Conflict::Expression { path, why }
+    })
+}
+
+/// What an entry of `appContainers` adds, without the names of the containers that it is for.
+fn additions(entry: &crds::AppContainers) -> Value {
+    let mut value = serde_json::to_value(entry).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("containers");
+        fields.remove("include");
+    }
+    value
+}
+
+fn with_additions(
+    shell: &crds::AppContainers,
+    additions: Map<String, Value>,
+    path: &str,
+) -> Result<crds::AppContainers, Conflict> {
+    let read: crds::AppContainers = read(additions.into(), path)?;
+    Ok(crds::AppContainers { containers: shell.containers.clone(), include: shell.include, ..read })
+}
+
+/// The contents of files go beside the additions to the pod.
+fn pod_and_files(
+    shell: &PodPatch,
+    mut rendered: Map<String, Value>,
+) -> Result<(PodPatch, Vec<String>), Conflict> {
+    let pod = match rendered.remove("pod") {
+        Some(pod) => read(pod, "spec.pod")?,
+        None => shell.clone(),
+    };
+    let files = rendered.remove("files");
+    let files = files.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let contents = files
+        .map(|file| file.get("content").and_then(Value::as_str).unwrap_or_default().to_owned());
+    Ok((pod, contents.collect()))
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value, path: &str) -> Result<T, Conflict> {
+    serde_json::from_value(value)
+        .map_err(|error| Conflict::Expression { path: path.to_owned(), why: error.to_string() })
+}
+
+/// The shape of `pod` and `files`.
+fn pod_shape() -> Shape {
+    let object = |fields: Vec<(&str, Shape)>| {
+        Shape::Object(fields.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect())
+    };
+    let pod = object(vec![
+        ("labels", Shape::texts().clone()),
+        ("annotations", Shape::texts().clone()),
+        ("imagePullSecrets", Shape::List(Box::new(Shape::local_object_reference().clone()))),
+        ("hostAliases", Shape::List(Box::new(Shape::host_alias().clone()))),
+        ("securityContext", Shape::pod_security_context().clone()),
+    ]);
+    let file = object(vec![("content", Shape::Text)]);
+    object(vec![("pod", pod), ("files", Shape::List(Box::new(file)))])
+}
