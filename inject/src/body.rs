@@ -3,12 +3,12 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crds::{PodPatch, PolicySpec};
+use crds::{OperatingSystem, PodPatch, PolicySpec};
 use serde_json::{Map, Value, json};
 
 use crate::{
     Conflict, PolicyId,
-    content::{Content, PodAdditions},
+    content::{Content, Safety},
     facts::Facts,
     files,
     parameters::Parameters,
@@ -17,7 +17,7 @@ use crate::{
     render,
     shape::Shape,
     template::{Compiled, Template},
-    validation,
+    validation::{self, Stage},
 };
 
 /// What a policy puts in.
@@ -32,6 +32,11 @@ pub(crate) struct Body {
 /// Parts with expressions, each with its position among its like.
 struct Templates {
     id: PolicyId,
+    os: OperatingSystem,
+    /// Names of all sidecars.
+    names: Vec<String>,
+    /// The policy as written, where an expression decides what pod and namespace have to allow.
+    written: Option<PolicySpec>,
     sidecars: Vec<(usize, crds::Sidecar, Template)>,
     volumes: Vec<(usize, crds::Volume, Template)>,
     app_containers: Vec<(usize, crds::AppContainers, Template)>,
@@ -50,9 +55,12 @@ impl Body {
         let mut compiler = Compiler {
             parameters,
             problems,
-            constant: Content::default(),
+            constant: Content { safety: Arc::new(Safety::of(spec)), ..Content::default() },
             templates: Templates {
                 id: id.clone(),
+                os: spec.os,
+                names: spec.sidecars.iter().map(|sidecar| sidecar.name.clone()).collect(),
+                written: safety_varies(spec).then(|| content_of(spec)),
                 sidecars: Vec::new(),
                 volumes: Vec::new(),
                 app_containers: Vec::new(),
@@ -101,34 +109,48 @@ impl Templates {
 
     fn render(&self, constant: &Content, facts: &Facts<'_, '_>) -> Result<Content, Conflict> {
         let mut content = constant.clone();
+        let mut written = self.written.clone();
         for (position, shell, template) in &self.sidecars {
             let sidecar = crds::Sidecar { container: object(template, facts)?, ..shell.clone() };
+            let path = format!("spec.sidecars[{position}]");
             checked(|problems| {
-                validation::sidecar(&sidecar, &format!("spec.sidecars[{position}]"), problems);
+                validation::sidecar(&sidecar, self.os, &path, Stage::Rendered, problems);
             })?;
             content.sidecars.insert(*position, Arc::new(render::sidecar(&sidecar)));
+            if let Some(written) = &mut written {
+                written.sidecars[*position] = sidecar;
+            }
         }
         for (position, shell, template) in &self.volumes {
             let volume = crds::Volume { source: object(template, facts)?, ..shell.clone() };
-            checked(|problems| {
-                validation::volume(&volume, &format!("spec.volumes[{position}]"), problems);
-            })?;
+            let path = format!("spec.volumes[{position}]");
+            checked(|problems| validation::volume(&volume, &path, Stage::Rendered, problems))?;
             content.volumes.insert(*position, Arc::new(render::volume(&volume)));
         }
         for (position, shell, template) in &self.app_containers {
             let path = format!("spec.appContainers[{position}]");
             let entry = with_additions(shell, object(template, facts)?, &path)?;
-            checked(|problems| validation::app_container_entry(&entry, &path, problems))?;
+            checked(|problems| {
+                validation::app_containers(&entry, self.os, &path, Stage::Rendered, problems);
+            })?;
             content.app_containers.insert(*position, Arc::new(render::app_containers(&entry)));
+            if let Some(written) = &mut written {
+                written.app_containers[*position] = entry;
+            }
         }
         if let Some((shell, template)) = &self.pod {
-            let rendered = object(template, facts)?;
-            let (pod, files) = pod_and_files(shell, rendered)?;
-            checked(|problems| validation::pod_patch(&pod, problems))?;
-            let linux_only = content.pod.linux_only.clone();
-            let windows_only = content.pod.windows_only.clone();
-            let rendered = render::pod_additions(&self.id, &pod, &files);
-            content.pod = Arc::new(PodAdditions { linux_only, windows_only, ..rendered });
+            let (pod, files) = pod_and_files(shell, object(template, facts)?)?;
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            checked(|problems| {
+                validation::pod_patch(&pod, &names, "spec.pod", Stage::Rendered, problems);
+            })?;
+            content.pod = Arc::new(render::pod_additions(&self.id, &pod, &files));
+            if let Some(written) = &mut written {
+                written.pod = Some(pod);
+            }
+        }
+        if let Some(written) = written {
+            content.safety = Arc::new(Safety::of(&written));
         }
         Ok(content)
     }
@@ -193,24 +215,52 @@ impl Compiler<'_> {
         let files: Vec<Value> =
             spec.files.iter().map(|file| json!({ "content": file.content })).collect();
         let value = json!({ "pod": pod, "files": files });
-        let linux_only = render::linux_only(spec);
-        let windows_only = render::windows_only(spec);
         match self.compile(value, &pod_shape(), "spec") {
             Compiled::Constant(value) => {
                 let (pod, files) = pod_and_files(&pod, fields(value)).unwrap_or_default();
-                let rendered = render::pod_additions(id, &pod, &files);
-                self.constant.pod = Arc::new(PodAdditions { linux_only, windows_only, ..rendered });
+                self.constant.pod = Arc::new(render::pod_additions(id, &pod, &files));
             }
-            Compiled::Template(template) => {
-                self.constant.pod =
-                    Arc::new(PodAdditions { linux_only, windows_only, ..PodAdditions::default() });
-                self.templates.pod = Some((pod, template));
-            }
+            Compiled::Template(template) => self.templates.pod = Some((pod, template)),
         }
     }
 
     fn compile(&mut self, value: Value, shape: &Shape, path: &str) -> Compiled {
         Template::compile(&value, shape, path, self.parameters, self.problems)
+    }
+}
+
+/// Whether an expression decides what pod and namespace have to allow.
+fn safety_varies(spec: &PolicySpec) -> bool {
+    let varies = |value: Option<&Value>| value.is_some_and(holds_expression);
+    let of_sidecars = spec.sidecars.iter().any(|sidecar| {
+        let fields = ["lifecycle", "ports", "resizePolicy", "resources", "securityContext"];
+        fields.into_iter().any(|field| varies(sidecar.container.get(field)))
+    });
+    let mut hooks = spec.app_containers.iter().filter_map(|entry| entry.lifecycle.as_ref());
+    let annotations = spec.pod.iter().flat_map(|pod| pod.annotations.values());
+    of_sidecars
+        || hooks.any(|hooks| hooks.values().any(holds_expression))
+        || annotations.into_iter().any(|value| validation::has_expression(value))
+}
+
+fn holds_expression(value: &Value) -> bool {
+    match value {
+        Value::String(text) => validation::has_expression(text),
+        Value::Array(list) => list.iter().any(holds_expression),
+        Value::Object(fields) => fields.values().any(holds_expression),
+        _ => false,
+    }
+}
+
+/// The part of a spec that says what pod and namespace have to allow.
+fn content_of(spec: &PolicySpec) -> PolicySpec {
+    PolicySpec {
+        os: spec.os,
+        sidecars: spec.sidecars.clone(),
+        volumes: spec.volumes.clone(),
+        app_containers: spec.app_containers.clone(),
+        pod: spec.pod.clone(),
+        ..PolicySpec::default()
     }
 }
 

@@ -24,9 +24,7 @@ pub fn compile(
     let pod_selector =
         Selector::compile(spec.pod_selector.as_ref(), "spec.podSelector", &mut problems);
     let namespace_selector = namespace_selector(&id, spec, &mut problems);
-    validation::sidecars(&spec.sidecars, &mut problems);
-    validation::volumes(&spec.volumes, &mut problems);
-    validation::app_containers(&spec.app_containers, &mut problems);
+    validation::spec(spec, &mut problems);
     if puts_nothing_in(spec) {
         problems.add(
             "spec",

@@ -67,14 +67,14 @@ pub enum Conflict {
         /// Name of the container beside which it belongs.
         target: String,
     },
-    /// A process namespace of the pod cannot be shared in a pod that has the node's.
-    ProcessNamespace,
-    /// A field is for another operating system than the pod's.
-    OperatingSystemMismatch {
+    /// The pod lacks what a field of the policy demands of it.
+    Demand {
+        /// Which kind of demand, as a stable word.
+        reason: &'static str,
         /// Path of the field in the policy.
         field: String,
-        /// The pod's operating system.
-        operating_system: String,
+        /// What the pod would need.
+        why: String,
     },
     /// The containers together would exceed the pod's own resources.
     PodResources {
@@ -84,15 +84,6 @@ pub enum Conflict {
         resource: String,
         /// What exceeds it.
         what: String,
-    },
-    /// A preStop hook sleeps longer than the pod has to end.
-    GracePeriod {
-        /// Name of the container.
-        container: String,
-        /// Seconds of the hook.
-        sleep: i64,
-        /// Seconds of the pod.
-        grace_period: i64,
     },
     /// The pod lacks a right that a container needs.
     Privilege {
@@ -150,10 +141,8 @@ impl Conflict {
             Self::HostPort { .. } => "HostPortConflict",
             Self::PlacementTarget { .. } => "PlacementTargetMissing",
             Self::PlacementCycle { .. } => "PlacementCycle",
-            Self::ProcessNamespace => "ProcessNamespaceConflict",
-            Self::OperatingSystemMismatch { .. } => "OSMismatch",
+            Self::Demand { reason, .. } => reason,
             Self::PodResources { .. } => "PodResourcesExceeded",
-            Self::GracePeriod { .. } => "GracePeriodTooShort",
             Self::Privilege { .. } => "PrivilegeMissing",
             Self::PodSecurity { .. } => "PodSecurity",
             Self::SelectedLabel { .. } => "LabelIsSelected",
@@ -204,20 +193,10 @@ impl fmt::Display for Conflict {
                 formatter,
                 "container {container:?} is placed beside {target:?}, which in turn is placed beside it; remove one of the placements"
             ),
-            Self::ProcessNamespace => formatter.write_str(
-                "the pod has hostPID: true, which excludes shareProcessNamespace; leave one of them out",
-            ),
-            Self::OperatingSystemMismatch { field, operating_system } => write!(
-                formatter,
-                "{field} is not allowed in pods of the operating system {operating_system}; set os in the policy, or leave the field out"
-            ),
+            Self::Demand { field, why, .. } => write!(formatter, "{field} {why}"),
             Self::PodResources { kind, resource, what } => write!(
                 formatter,
                 "{what} exceeds the pod's own spec.resources.{kind}.{resource}; raise that, or lower the sidecar's"
-            ),
-            Self::GracePeriod { container, sleep, grace_period } => write!(
-                formatter,
-                "the preStop hook of container {container:?} sleeps {sleep} s, but the pod has only {grace_period} s to end; raise terminationGracePeriodSeconds"
             ),
             Self::Privilege { container, what } => {
                 write!(formatter, "container {container:?} {what}")
@@ -230,7 +209,9 @@ impl fmt::Display for Conflict {
                 formatter,
                 "it would set the label {label}, by which a policy selects pods; set another label"
             ),
-            Self::Parameter { annotation, why } => write!(formatter, "annotation {annotation} {why}"),
+            Self::Parameter { annotation, why } => {
+                write!(formatter, "annotation {annotation} {why}")
+            }
             Self::MatchCondition { condition, why } => {
                 write!(formatter, "match condition {condition:?} cannot be evaluated: {why}")
             }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use crds::ContainersIncluded;
+use crds::{ContainersIncluded, PolicySpec};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{canonical::Canonical, policy::ContainerList, quantity::Quantity};
+use crate::{
+    canonical::Canonical, demands::Demands, pod_security::PodSecurity, policy::ContainerList,
+    quantity::Quantity,
+};
 
 /// What a policy puts in.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,20 @@ pub(crate) struct Content {
     pub(crate) volumes: Vec<Arc<Volume>>,
     pub(crate) app_containers: Vec<Arc<AppContainers>>,
     pub(crate) pod: Arc<PodAdditions>,
+    pub(crate) safety: Arc<Safety>,
+}
+
+/// What pod and namespace have to allow, found out beforehand.
+#[derive(Debug, Default)]
+pub(crate) struct Safety {
+    pub(crate) demands: Demands,
+    pub(crate) pod_security: PodSecurity,
+}
+
+impl Safety {
+    pub(crate) fn of(spec: &PolicySpec) -> Self {
+        Self { demands: Demands::of(spec), pod_security: PodSecurity::of(spec) }
+    }
 }
 
 impl Content {
@@ -80,9 +97,6 @@ pub(crate) struct Sidecar {
     pub(crate) ports: Vec<Port>,
     /// `requests` and `limits` as the policy writes them.
     pub(crate) resources: Resources,
-    pub(crate) pre_stop_sleep: Option<i64>,
-    /// It has `procMount: Unmasked`.
-    pub(crate) unmasks_proc: bool,
     /// What comes from the app.
     pub(crate) from_app: Option<FromApp>,
 }
@@ -206,7 +220,6 @@ pub(crate) struct AppContainers {
     /// Each an `EnvFromSource`.
     pub(crate) env_from: Vec<Rendered>,
     pub(crate) fields: Vec<(AppField, Rendered)>,
-    pub(crate) pre_stop_sleep: Option<i64>,
 }
 
 /// A volume mount for the app's containers.
@@ -266,8 +279,4 @@ pub(crate) struct PodAdditions {
     pub(crate) grace_period: Option<i64>,
     pub(crate) fs_group: Option<i64>,
     pub(crate) supplemental_groups: Vec<i64>,
-    /// The first field of the policy that Windows pods cannot have.
-    pub(crate) linux_only: Option<String>,
-    /// The first field of the policy that Linux pods cannot have.
-    pub(crate) windows_only: Option<String>,
 }

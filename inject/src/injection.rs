@@ -11,11 +11,13 @@ use crds::keys;
 use crate::{
     Conflict, Exclusions, Namespace, Notice, Policy, PolicySet, Reason,
     content::Content,
+    demands::GRACE_PERIOD,
     facts::{Facts, PodFacts},
     journal::{Journal, MapEdits, MetadataEdits},
     json,
     merge::{Merge, PodEdits, Taken},
     pod::{Pod, Spec},
+    pod_security::Enforced,
     requests,
     select::{self, Lookup},
 };
@@ -193,7 +195,7 @@ fn apply<'a>(
             Err(reason) => outcome.decisions.push(Decision::new(policy, reason)),
         }
     }
-    match settle(pod, spec, &candidates) {
+    match settle(pod, spec, Enforced::of(&namespace.labels), &candidates) {
         Ok((decisions, edits)) => {
             for (candidate, settled) in candidates.iter().zip(decisions) {
                 match settled {
@@ -259,6 +261,7 @@ type Edits<'s> = Option<(Journal, PodEdits<'s>)>;
 fn settle<'s>(
     pod: &Pod<'_>,
     spec: &Spec<'_>,
+    enforced: Option<Enforced>,
     candidates: &'s [Candidate<'_>],
 ) -> Result<(Vec<Settled>, Edits<'s>), Conflict> {
     let mut dropped: BTreeMap<usize, Conflict> = BTreeMap::new();
@@ -273,7 +276,8 @@ fn settle<'s>(
             })
         };
         let separators = candidates.iter().flat_map(|candidate| candidate.content.separators());
-        let mut merge = Merge::new(&pod.metadata, spec, is_sidecar, separators.collect())?;
+        let mut merge =
+            Merge::new(&pod.metadata, spec, enforced, is_sidecar, separators.collect())?;
         let mut settled = attempt_all(&mut merge, candidates, &dropped)?;
         // What such a policy took for its sidecar is the app's, and the others' to add to.
         let of_the_app: Vec<(usize, Conflict)> = settled
@@ -341,7 +345,10 @@ fn attempt_all<'s>(
             }
             match attempt(merge, position, candidate) {
                 Err(conflict @ Conflict::MalformedPod(_)) => return Err(conflict),
-                Err(conflict @ (Conflict::VolumeMissing { .. } | Conflict::GracePeriod { .. })) => {
+                Err(
+                    conflict @ (Conflict::VolumeMissing { .. }
+                    | Conflict::Demand { reason: GRACE_PERIOD, .. }),
+                ) => {
                     waiting.push((position, conflict));
                 }
                 Err(conflict) => settled[position] = Some(Settled::Out(conflict)),

@@ -6,11 +6,14 @@
 //! [`compile`] turns the spec of a policy into a [`Policy`]; a [`PolicySet`] finds the policies that
 //! can match a pod; [`inject`] gives the [`Outcome`] for a pod, [`carry`] the one for a workload.
 
+mod advice;
 mod body;
 mod canonical;
+mod clash;
 mod compile;
 mod conflict;
 mod content;
+mod demands;
 mod exclusions;
 mod expression;
 mod facts;
@@ -25,6 +28,7 @@ mod notice;
 mod parameters;
 mod pattern;
 mod pod;
+mod pod_security;
 mod policy;
 mod policy_set;
 mod problem;
@@ -42,6 +46,8 @@ mod unsupported;
 mod validation;
 mod workload;
 
+pub use advice::{Advice, advice};
+pub use clash::{Clash, ClashIndex, Collision, Footprint, clash};
 pub use compile::compile;
 pub use conflict::Conflict;
 pub use exclusions::Exclusions;
@@ -50,6 +56,7 @@ pub use injection::{Decision, Outcome, Request, inject};
 pub use journal::Journal;
 pub use notice::Notice;
 pub use pod::{Entries, Metadata, Owner, Pod, Text};
+pub use pod_security::Level;
 pub use policy::{ContainerList, Policy};
 pub use policy_set::PolicySet;
 pub use problem::{Invalid, Problem};
@@ -57,4 +64,5 @@ pub use reader::{Raw, read};
 pub use reason::Reason;
 pub use select::{Lookup, Namespace, Selection, Subject, select};
 pub use selector::Selector;
+pub use validation::unknown_fields;
 pub use workload::{Carried, Operation, Workload, WorkloadKind, carry};

@@ -231,6 +231,10 @@ pub(crate) struct Spec<'a> {
     #[serde(default)]
     pub(crate) termination_grace_period_seconds: Option<i64>,
     #[serde(borrow, default)]
+    restart_policy: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) resource_claims: Option<Raw<'a>>,
+    #[serde(borrow, default)]
     pub(crate) resources: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(crate) security_context: Option<Raw<'a>>,
@@ -264,6 +268,12 @@ impl<'a> Spec<'a> {
     /// The operating system the pod names, by `spec.os.name` or else its node selector.
     pub(crate) fn operating_system(&self) -> Option<&str> {
         self.declared_operating_system().or_else(|| self.node_selector.value("kubernetes.io/os"))
+    }
+
+    /// `spec.restartPolicy`, or its default.
+    pub(crate) fn restart_policy(&self) -> &str {
+        let named = self.restart_policy.as_ref().map(Text::as_str);
+        named.filter(|policy| !policy.is_empty()).unwrap_or("Always")
     }
 
     /// `spec.os.name`, by which the API server refuses fields of the other operating system.

@@ -111,6 +111,20 @@ impl Quantity {
         self.negative
     }
 
+    /// Whether there is no fraction.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.exponent >= 0
+    }
+
+    /// Whether this is a whole number of times the other; true where that is too large to be found out.
+    pub(crate) fn is_multiple_of(&self, other: &Self) -> bool {
+        let exponent = self.exponent.min(other.exponent);
+        match (self.digits_at(exponent), other.digits_at(exponent)) {
+            (Some(amount), Some(unit)) => unit != 0 && amount.is_multiple_of(unit),
+            _ => true,
+        }
+    }
+
     /// Whether this is not more than the other; neither may be negative.
     pub(crate) fn is_at_most(&self, other: &Self) -> bool {
         if self.digits == 0 || other.digits == 0 {
@@ -235,6 +249,24 @@ mod tests {
     fn shares(#[case] whole: &str, #[case] percent: u32, #[case] cpu: &str) {
         let share = Quantity::parse(whole).unwrap().percent(percent).unwrap();
         assert_eq!(share.to_cpu().unwrap(), cpu);
+    }
+
+    #[rstest]
+    #[case("4Mi", "2Mi", true)]
+    #[case("3Mi", "2Mi", false)]
+    #[case("0", "2Mi", true)]
+    #[case("1500m", "500m", true)]
+    fn multiples(#[case] amount: &str, #[case] unit: &str, #[case] expected: bool) {
+        let read = |text| Quantity::parse(text).unwrap();
+        assert_eq!(read(amount).is_multiple_of(&read(unit)), expected);
+    }
+
+    #[rstest]
+    #[case("2000m", true)]
+    #[case("1.5", false)]
+    #[case("1k", true)]
+    fn whole_numbers(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(Quantity::parse(text).unwrap().is_whole(), expected);
     }
 
     #[rstest]

@@ -1,6 +1,6 @@
 //! From the parts of a policy's spec to what is written into a pod.
 
-use crds::{EnvMerge, PlacementBlock, PodPatch, PolicySpec, RelativePlacement, SidecarType};
+use crds::{EnvMerge, PlacementBlock, PodPatch, RelativePlacement, SidecarType};
 use k8s_openapi::api::core::v1 as core;
 use serde_json::{Map, Value};
 
@@ -16,20 +16,6 @@ use crate::{
 
 /// What stands between two values where a policy does not say.
 const SEPARATOR: &str = " ";
-
-/// Fields of a container's security context that Windows pods cannot have.
-const LINUX_ONLY: [&str; 10] = [
-    "allowPrivilegeEscalation",
-    "appArmorProfile",
-    "capabilities",
-    "privileged",
-    "procMount",
-    "readOnlyRootFilesystem",
-    "runAsGroup",
-    "runAsUser",
-    "seLinuxOptions",
-    "seccompProfile",
-];
 
 /// The list that a sidecar stands in.
 pub(crate) fn list(kind: SidecarType) -> ContainerList {
@@ -69,9 +55,6 @@ pub(crate) fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
             .collect(),
         ports: read(container.get("ports")).unwrap_or_default(),
         resources: read::<Resources>(container.get("resources")).unwrap_or_default(),
-        pre_stop_sleep: pre_stop_sleep(container.get("lifecycle")),
-        unmasks_proc: security_context(container)
-            .is_some_and(|context| text(context, "procMount") == "Unmasked"),
         rendered: Rendered::new::<core::Container>(fields),
         from_app,
     }
@@ -129,10 +112,6 @@ pub(crate) fn app_containers(app: &crds::AppContainers) -> AppContainers {
             .into_iter()
             .filter_map(|(field, value)| Some((field, rendered(field, value?))))
             .collect(),
-        pre_stop_sleep: app
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| sleep(lifecycle.get("preStop"))),
     }
 }
 
@@ -191,48 +170,7 @@ pub(crate) fn pod_additions(id: &PolicyId, pod: &PodPatch, files: &[String]) -> 
             .flatten()
             .filter_map(Value::as_i64)
             .collect(),
-        linux_only: None,
-        windows_only: None,
     }
-}
-
-/// The first field that the API server refuses in pods with `spec.os.name: windows`.
-pub(crate) fn linux_only(spec: &PolicySpec) -> Option<String> {
-    let of_pod = spec.pod.as_ref().and_then(|pod| {
-        let groups = pod.security_context.as_ref().and_then(|context| {
-            ["fsGroup", "supplementalGroups"].into_iter().find(|name| context.contains_key(*name))
-        });
-        let shared =
-            pod.share_process_namespace.map(|_| "spec.pod.shareProcessNamespace".to_owned());
-        shared.or_else(|| Some(format!("spec.pod.securityContext.{}", groups?)))
-    });
-    of_pod.or_else(|| context_field(spec, &LINUX_ONLY))
-}
-
-/// The first field that the API server refuses in pods with `spec.os.name: linux`.
-pub(crate) fn windows_only(spec: &PolicySpec) -> Option<String> {
-    context_field(spec, &["windowsOptions"])
-}
-
-fn context_field(spec: &PolicySpec, names: &[&str]) -> Option<String> {
-    spec.sidecars.iter().enumerate().find_map(|(index, sidecar)| {
-        let context = security_context(&sidecar.container)?;
-        let is_set = |name: &str| context.get(name).is_some_and(|value| !value.is_null());
-        let name = names.iter().find(|name| is_set(name))?;
-        Some(format!("spec.sidecars[{index}].securityContext.{name}"))
-    })
-}
-
-fn security_context(container: &Map<String, Value>) -> Option<&Map<String, Value>> {
-    container.get("securityContext")?.as_object()
-}
-
-fn pre_stop_sleep(lifecycle: Option<&Value>) -> Option<i64> {
-    sleep(lifecycle?.get("preStop"))
-}
-
-fn sleep(hook: Option<&Value>) -> Option<i64> {
-    hook?.get("sleep")?.get("seconds")?.as_i64()
 }
 
 /// The fields of an object with its name in front, where people look for it.

@@ -1,9 +1,11 @@
 //! Label selectors, compiled: what the API server calls `matchLabels` and `matchExpressions`.
 
+use std::collections::BTreeMap;
+
 use crds::keys;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::{problem::Problems, select::Lookup};
+use crate::{problem::Problems, select::Lookup, validation};
 
 /// A compiled label selector; without requirements it matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,9 +108,43 @@ impl Selector {
         })
     }
 
-    /// The keys of the labels that decide.
+    /// A label key and the values of which every matching object has one, if a requirement says so.
+    pub(crate) fn equality(&self) -> Option<(&str, &[String])> {
+        self.demands().find_map(|demand| Some((demand.key, demand.values?)))
+    }
+
+    /// The keys that requirements are about.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.requirements.iter().map(|requirement| requirement.key.as_str())
+    }
+
+    /// This selector without the requirements about a key.
+    pub(crate) fn without(&self, key: &str) -> Self {
+        let requirements = self.requirements.iter().filter(|requirement| requirement.key != key);
+        Self { requirements: requirements.cloned().collect() }
+    }
+
+    /// A selector that demands one value of a label.
+    pub(crate) fn of_value(key: &str, value: &str) -> Self {
+        let operator = Operator::In(vec![value.to_owned()]);
+        Self { requirements: vec![Requirement { key: key.to_owned(), operator }] }
+    }
+
+    /// Labels that both selectors match; none if no labels do. Exact, because requirements about
+    /// different keys do not depend on one another and there is always another value of a label.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> Option<BTreeMap<String, String>> {
+        let mut by_key: BTreeMap<&str, Vec<&Operator>> = BTreeMap::new();
+        for requirement in self.requirements.iter().chain(&other.requirements) {
+            by_key.entry(&requirement.key).or_default().push(&requirement.operator);
+        }
+        let mut labels = BTreeMap::new();
+        for (key, operators) in by_key {
+            if let Some(value) = common_value(&operators)? {
+                labels.insert(key.to_owned(), value);
+            }
+        }
+        Some(labels)
     }
 
     /// The first requirement that labels do not meet, in words.
@@ -134,18 +170,44 @@ impl Selector {
 
 impl Requirement {
     fn is_met(&self, labels: &impl Lookup) -> bool {
-        let found = labels.value(&self.key);
-        match &self.operator {
-            Operator::In(values) => {
-                found.is_some_and(|found| values.iter().any(|value| value == found))
-            }
-            Operator::NotIn(values) => {
-                !found.is_some_and(|found| values.iter().any(|value| value == found))
-            }
-            Operator::Exists => found.is_some(),
-            Operator::DoesNotExist => found.is_none(),
+        self.operator.allows(labels.value(&self.key))
+    }
+}
+
+impl Operator {
+    fn allows(&self, found: Option<&str>) -> bool {
+        let is_among = |values: &[String]| {
+            found.is_some_and(|found| values.iter().any(|value| value == found))
+        };
+        match self {
+            Self::In(values) => is_among(values),
+            Self::NotIn(values) => !is_among(values),
+            Self::Exists => found.is_some(),
+            Self::DoesNotExist => found.is_none(),
         }
     }
+}
+
+/// What a label can be that meets all requirements: a value, or absent. None if it cannot meet them.
+fn common_value(operators: &[&Operator]) -> Option<Option<String>> {
+    let allows = |value: Option<&str>| operators.iter().all(|operator| operator.allows(value));
+    if allows(None) {
+        return Some(None);
+    }
+    let named = operators.iter().flat_map(|operator| match operator {
+        Operator::In(values) => values.as_slice(),
+        _ => &[],
+    });
+    if let Some(value) = named.clone().find(|value| allows(Some(value))) {
+        return Some(Some(value.clone()));
+    }
+    // Of these, one more than there are values to avoid is free.
+    let avoided: usize = operators
+        .iter()
+        .map(|operator| if let Operator::NotIn(values) = operator { values.len() } else { 0 })
+        .sum();
+    let free = (0..=avoided).map(|number| format!("any-{number}"));
+    free.into_iter().find(|value| allows(Some(value))).map(Some)
 }
 
 fn one_of(values: &[String]) -> String {
@@ -158,13 +220,8 @@ fn one_of(values: &[String]) -> String {
 /// Checks a label key. The API server refuses a whole webhook configuration for one that is wrong,
 /// so it must not get that far.
 fn check_key(key: &str, path: &str, problems: &mut Problems) {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    let valid = !name.is_empty() && is_label_text(name) && prefix.is_none_or(is_dns_subdomain);
-    if !valid {
-        problems.add(path, format!("{key:?} is not a label key"));
+    if !validation::is_label_key(key) {
+        problems.add(path, format!("{key:?} {}", validation::LABEL_KEY));
     } else if key == keys::INJECTED {
         // A second call would find another answer.
         problems.add(
@@ -175,32 +232,56 @@ fn check_key(key: &str, path: &str, problems: &mut Problems) {
 }
 
 fn check_value(value: &str, path: &str, problems: &mut Problems) {
-    if !is_label_text(value) {
-        problems.add(
-            path,
-            format!(
-                "{value:?} is not a label value: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
-            ),
-        );
+    if !validation::is_label_value(value) {
+        problems.add(path, format!("{value:?} {}", validation::LABEL_VALUE));
     }
 }
 
-/// Whether text can be a label value, or, if it is not empty, the name of a label key.
-fn is_label_text(text: &str) -> bool {
-    let alphanumeric = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-        && alphanumeric(bytes.first())
-        && alphanumeric(bytes.last())
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-fn is_dns_subdomain(text: &str) -> bool {
-    let label = |label: &str| {
-        label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
+    use proptest::prelude::*;
+
+    use super::{Operator, Requirement, Selector};
+
+    /// Few keys and values, so that requirements meet one another.
+    fn selector() -> impl Strategy<Value = Selector> {
+        let values = prop::collection::btree_set("[abc]", 1..3)
+            .prop_map(|values| values.into_iter().collect::<Vec<_>>());
+        let operator = prop_oneof![
+            values.clone().prop_map(Operator::In),
+            values.prop_map(Operator::NotIn),
+            Just(Operator::Exists),
+            Just(Operator::DoesNotExist),
+        ];
+        let requirement =
+            ("[xyz]", operator).prop_map(|(key, operator)| Requirement { key, operator });
+        prop::collection::vec(requirement, 0..4).prop_map(|requirements| Selector { requirements })
+    }
+
+    fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+        prop::collection::btree_map("[xyz]", "[abcd]", 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn selectors_that_do_not_overlap_share_no_labels(
+            left in selector(),
+            right in selector(),
+            labels in labels(),
+        ) {
+            match left.overlap(&right) {
+                None => prop_assert!(!(left.matches(&labels) && right.matches(&labels))),
+                Some(example) => {
+                    prop_assert!(left.matches(&example) && right.matches(&example));
+                }
+            }
+        }
+
+        #[test]
+        fn an_overlap_has_no_direction(left in selector(), right in selector()) {
+            prop_assert_eq!(left.overlap(&right), right.overlap(&left));
+        }
+    }
 }

@@ -41,8 +41,8 @@ pub(super) struct AppContainerAdditions<'s> {
     pub(super) env_from: Vec<&'s Rendered>,
     pub(super) mounts: Vec<&'s Mount>,
     fields: Vec<(AppField, &'s Rendered)>,
-    /// Seconds that a hook among the fields sleeps.
-    sleep: Option<i64>,
+    /// Entries of the policy whose hooks are added.
+    pub(super) hooks_of: Vec<usize>,
 }
 
 impl AppContainerAdditions<'_> {
@@ -52,10 +52,6 @@ impl AppContainerAdditions<'_> {
             && self.env_from.is_empty()
             && self.mounts.is_empty()
             && self.fields.is_empty()
-    }
-
-    pub(super) fn pre_stop_sleep(&self) -> Option<i64> {
-        self.sleep
     }
 }
 
@@ -99,7 +95,7 @@ impl<'s> Merge<'_, 's> {
         }
         for (position, container) in self.app_containers.iter().enumerate() {
             let mut addition = AppContainerAdditions { position, ..Default::default() };
-            for entry in &content.app_containers {
+            for (index, entry) in content.app_containers.iter().enumerate() {
                 if !container.is_meant_by(entry) {
                     continue;
                 }
@@ -112,7 +108,9 @@ impl<'s> Merge<'_, 's> {
                         });
                     }
                 }
-                container.attempt(entry, &self.separators, &mut addition, notices)?;
+                if container.attempt(entry, &self.separators, &mut addition, notices)? {
+                    addition.hooks_of.push(index);
+                }
             }
             additions.push(addition);
         }
@@ -152,13 +150,14 @@ impl<'p, 's> AppContainer<'p, 's> {
         patterns.iter().any(|pattern| glob_matches(pattern, self.name()))
     }
 
+    /// Whether the hooks of the entry are added.
     fn attempt(
         &self,
         entry: &'s AppContainers,
         separators: &[&str],
         addition: &mut AppContainerAdditions<'s>,
         notices: &mut Vec<Notice>,
-    ) -> Result<(), Conflict> {
+    ) -> Result<bool, Conflict> {
         for mount in &entry.mounts {
             self.attempt_mount(mount, addition)?;
         }
@@ -174,14 +173,12 @@ impl<'p, 's> AppContainer<'p, 's> {
                 addition.env_from.push(source);
             }
         }
+        let mut adds_hooks = false;
         for (field, rendered) in &entry.fields {
-            if self.attempt_field(*field, rendered, addition, notices)
-                && *field == AppField::Lifecycle
-            {
-                addition.sleep = entry.pre_stop_sleep;
-            }
+            let added = self.attempt_field(*field, rendered, addition, notices);
+            adds_hooks |= added && *field == AppField::Lifecycle;
         }
-        Ok(())
+        Ok(adds_hooks)
     }
 
     /// Whether the field is added.

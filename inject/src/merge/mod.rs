@@ -10,6 +10,7 @@ mod pod;
 mod pod_resources;
 mod ports;
 mod resources;
+mod safety;
 mod sidecars;
 mod variables;
 mod volumes;
@@ -19,6 +20,7 @@ use crate::{
     content::{Content, Rendered, Sidecar, Volume},
     journal::{Journal, ListEdits},
     pod::{Metadata, Named, Spec},
+    pod_security::Enforced,
 };
 
 use app_containers::{AppContainer, AppContainerAdditions};
@@ -28,6 +30,8 @@ pub(crate) use pod::PodEdits;
 pub(crate) struct Merge<'p, 's> {
     metadata: &'p Metadata<'p>,
     spec: &'p Spec<'p>,
+    /// The Pod Security level that the namespace enforces.
+    enforced: Option<Enforced>,
     pod_volumes: Vec<Named<'p>>,
     app_containers: Vec<AppContainer<'p, 's>>,
     volumes: Vec<&'s Volume>,
@@ -64,12 +68,14 @@ impl<'p, 's> Merge<'p, 's> {
     pub(crate) fn new(
         metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
+        enforced: Option<Enforced>,
         is_sidecar: impl Fn(&str) -> bool,
         separators: Vec<&'s str>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
             metadata,
             spec,
+            enforced,
             pod_volumes: volumes::read(spec)?,
             app_containers: app_containers::read(spec, is_sidecar),
             volumes: Vec::new(),
@@ -94,20 +100,18 @@ impl<'p, 's> Merge<'p, 's> {
         if self.has_all_but_app_containers(content, &app_containers) {
             app_containers.clear();
         }
-        self.check_grace_period(content, &pod, &app_containers)?;
-        self.check_pod_resources(content, &sidecars)?;
         let all_there = sidecars.iter().all(|sidecar| self.is_placed(sidecar));
-        Ok(Additions {
-            nothing_new: volumes.is_empty()
-                && pod.is_empty()
-                && app_containers.iter().all(AppContainerAdditions::is_empty)
-                && all_there,
-            volumes,
-            app_containers,
-            pod,
-            sidecars,
-            notices,
-        })
+        let nothing_new = volumes.is_empty()
+            && pod.is_empty()
+            && app_containers.iter().all(AppContainerAdditions::is_empty)
+            && all_there;
+        // What is there already has passed the API server.
+        if !nothing_new {
+            self.check_demands(content, &pod, &app_containers)?;
+            self.check_pod_security(content)?;
+            self.check_pod_resources(&sidecars)?;
+        }
+        Ok(Additions { nothing_new, volumes, app_containers, pod, sidecars, notices })
     }
 
     /// Takes over what an attempt found.

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use crate::{
     Conflict, Notice,
     canonical::Canonical,
-    content::{Content, PodAdditions, Rendered},
+    content::{PodAdditions, Rendered},
     journal::{FieldEdit, ListEdits, MapEdits, SpecEdits},
     pod::{Entries, Named, Spec},
     reader::{self, Raw},
     select::Lookup,
 };
 
-use super::{Merge, app_containers::AppContainerAdditions, json_of, malformed};
+use super::{Merge, json_of, malformed};
 
 /// Seconds that a pod has to end where it does not say.
 const GRACE_PERIOD: i64 = 30;
@@ -164,7 +164,6 @@ impl<'s> Merge<'_, 's> {
         wanted: &'s PodAdditions,
         notices: &mut Vec<Notice>,
     ) -> Result<PodEdits<'s>, Conflict> {
-        self.check_operating_system(wanted)?;
         let mut edits = PodEdits {
             labels: absent(
                 "label",
@@ -188,7 +187,7 @@ impl<'s> Merge<'_, 's> {
         let files = wanted.files.iter().filter(|file| !carried(file));
         edits.files = files.map(|(key, content)| (key.as_str(), content.as_str())).collect();
         self.attempt_lists(wanted, &mut edits)?;
-        self.attempt_process_namespace(wanted, &mut edits, notices)?;
+        self.attempt_process_namespace(wanted, &mut edits, notices);
         if let Some(seconds) = wanted.grace_period
             && seconds > self.grace_period(&self.pod)
         {
@@ -198,54 +197,10 @@ impl<'s> Merge<'_, 's> {
         Ok(edits)
     }
 
-    /// Refuses a hook of ours that sleeps longer than the pod has to end.
-    pub(super) fn check_grace_period(
-        &self,
-        content: &Content,
-        pod: &PodEdits<'_>,
-        app_containers: &[AppContainerAdditions<'_>],
-    ) -> Result<(), Conflict> {
-        let grace_period = self.grace_period(&self.pod).max(pod.grace_period.unwrap_or(0));
-        let new = content.sidecars.iter().filter(|sidecar| !self.is_placed(sidecar));
-        let of_sidecars = new.filter_map(|sidecar| Some((&sidecar.name, sidecar.pre_stop_sleep?)));
-        let too_long = of_sidecars.into_iter().find(|(_, sleep)| *sleep > grace_period);
-        let conflict = |container: &str, sleep| Conflict::GracePeriod {
-            container: container.to_owned(),
-            sleep,
-            grace_period,
-        };
-        if let Some((name, sleep)) = too_long {
-            return Err(conflict(name, sleep));
-        }
-        for container in app_containers {
-            if let Some(sleep) = container.pre_stop_sleep()
-                && sleep > grace_period
-                && let Some(found) = self.app_containers.get(container.position)
-            {
-                return Err(conflict(found.name(), sleep));
-            }
-        }
-        Ok(())
-    }
-
-    fn grace_period(&self, taken: &PodEdits<'_>) -> i64 {
+    /// Seconds that the pod has to end, with what these edits give it.
+    pub(super) fn grace_period(&self, edits: &PodEdits<'_>) -> i64 {
         let of_pod = self.spec.termination_grace_period_seconds.unwrap_or(GRACE_PERIOD);
-        of_pod.max(taken.grace_period.unwrap_or(of_pod))
-    }
-
-    fn check_operating_system(&self, wanted: &PodAdditions) -> Result<(), Conflict> {
-        let operating_system = self.spec.declared_operating_system();
-        let field = match operating_system {
-            Some("windows") => wanted.linux_only.as_ref(),
-            Some("linux") => wanted.windows_only.as_ref(),
-            _ => None,
-        };
-        field.map_or(Ok(()), |field| {
-            Err(Conflict::OperatingSystemMismatch {
-                field: field.clone(),
-                operating_system: operating_system.unwrap_or_default().to_owned(),
-            })
-        })
+        of_pod.max(edits.grace_period.unwrap_or(of_pod))
     }
 
     fn attempt_lists(
@@ -278,11 +233,8 @@ impl<'s> Merge<'_, 's> {
         wanted: &PodAdditions,
         edits: &mut PodEdits<'_>,
         notices: &mut Vec<Notice>,
-    ) -> Result<(), Conflict> {
-        let Some(shares) = wanted.shares_process_namespace else { return Ok(()) };
-        if shares && self.spec.host_pid == Some(true) {
-            return Err(Conflict::ProcessNamespace);
-        }
+    ) {
+        let Some(shares) = wanted.shares_process_namespace else { return };
         let found = self.spec.share_process_namespace.or(self.pod.shares_process_namespace);
         match found {
             // What is absent is false.
@@ -292,7 +244,6 @@ impl<'s> Merge<'_, 's> {
             }
             _ => {}
         }
-        Ok(())
     }
 
     fn attempt_groups(

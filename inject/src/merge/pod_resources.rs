@@ -3,7 +3,7 @@
 
 use crate::{
     Conflict,
-    content::{Content, Resources, Sidecar},
+    content::{Resources, Sidecar},
     pod::Container,
     policy::ContainerList,
     quantity::Quantity,
@@ -13,11 +13,7 @@ use super::{Merge, malformed};
 
 impl Merge<'_, '_> {
     /// Refuses sidecars with which the containers would exceed the pod's own resources.
-    pub(super) fn check_pod_resources(
-        &self,
-        content: &Content,
-        sidecars: &[&Sidecar],
-    ) -> Result<(), Conflict> {
+    pub(super) fn check_pod_resources(&self, sidecars: &[&Sidecar]) -> Result<(), Conflict> {
         let Some(raw) = self.spec.resources else { return Ok(()) };
         let of_pod: Resources =
             serde_json::from_str(raw.get()).map_err(|error| malformed("spec.resources", &error))?;
@@ -26,7 +22,7 @@ impl Merge<'_, '_> {
             .filter(|sidecar| self.container_of_pod(&sidecar.name).is_none())
             .map(|sidecar| Ok((*sidecar, self.resources_of(sidecar)?)))
             .collect::<Result<_, Conflict>>()?;
-        if new.is_empty() || content.sidecars.is_empty() {
+        if new.is_empty() {
             return Ok(());
         }
         for (resource, allowed) in &of_pod.limits.0 {

@@ -41,7 +41,7 @@ impl<'s> Merge<'_, 's> {
                 let found = Found { list, container, host_network };
                 compare_with_pod(sidecar, &found, policy.denies_conflicts, notices)?;
             } else if self.taken_sidecar(sidecar).is_none() {
-                self.check_new_sidecar(content, sidecar, notices)?;
+                self.check_ports(content, sidecar, notices)?;
             }
         }
         let new = content.sidecars.iter().map(|sidecar| &**sidecar);
@@ -67,22 +67,6 @@ impl<'s> Merge<'_, 's> {
 
     fn taken_sidecar(&self, sidecar: &Sidecar) -> Option<&Taken<'s>> {
         self.sidecars.iter().find(|taken| taken.sidecar.name == sidecar.name)
-    }
-
-    /// What the API server would refuse in a pod with this sidecar.
-    fn check_new_sidecar(
-        &self,
-        content: &Content,
-        sidecar: &Sidecar,
-        notices: &mut Vec<Notice>,
-    ) -> Result<(), Conflict> {
-        if sidecar.unmasks_proc && self.spec.host_users != Some(false) {
-            return Err(Conflict::Privilege {
-                container: sidecar.name.clone(),
-                what: "has procMount: Unmasked, which needs hostUsers: false in the pod".to_owned(),
-            });
-        }
-        self.check_ports(content, sidecar, notices)
     }
 }
 
