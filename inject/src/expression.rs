@@ -50,8 +50,7 @@ impl SyntaxError {
 
     /// The message with the place in the text that it is about.
     pub(crate) fn describe(&self, text: &str) -> String {
-        let before = &text[..text.floor_char_boundary(self.at)];
-        let character = before.chars().count() + 1;
+        let character = text.char_indices().take_while(|(at, _)| *at < self.at).count() + 1;
         format!("{} (at character {character})", self.message)
     }
 }
@@ -101,4 +100,4 @@ impl Expression {
 
 #[cfg(test)]
 #[path = "expression/expression_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -407,3 +407,69 @@ impl SpecScalars<'_> {
         text.or(Some(default).filter(|text| !text.is_empty())).map(FactValue::Text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(r#"{"name": "a", "ownerReferences": []}"#, "Pod", "a")]
+    #[case(r#"{"generateName": "a-b-"}"#, "Pod", "a-b")]
+    #[case("{}", "Pod", "")]
+    #[case(r#"{"name": "a", "ownerReferences": [{"kind": "Node", "name": "n"}]}"#, "Pod", "a")]
+    #[case(r#"{"labels": {"pod-template-hash": "7d"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "api-7d", "controller": true}]}"#, "Deployment", "api")]
+    #[case(r#"{"labels": {"pod-template-hash": "8e"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "api-7d", "controller": true}]}"#, "ReplicaSet", "api-7d")]
+    #[case(
+        r#"{"ownerReferences": [{"kind": "ReplicaSet", "name": "api-7d", "controller": true}]}"#,
+        "ReplicaSet",
+        "api-7d"
+    )]
+    #[case(r#"{"labels": {"pod-template-hash": ""}, "ownerReferences": [{"kind": "ReplicaSet", "name": "-", "controller": true}]}"#, "ReplicaSet", "-")]
+    #[case(
+        r#"{"ownerReferences": [{"kind": "Job", "name": "backup-29012345", "controller": true}]}"#,
+        "CronJob",
+        "backup"
+    )]
+    #[case(
+        r#"{"ownerReferences": [{"kind": "Job", "name": "backup-1234567", "controller": true}]}"#,
+        "Job",
+        "backup-1234567"
+    )]
+    #[case(r#"{"ownerReferences": [{"kind": "Job", "name": "backup-12345678901", "controller": true}]}"#, "Job", "backup-12345678901")]
+    #[case(
+        r#"{"ownerReferences": [{"kind": "Job", "name": "backup-1234567x", "controller": true}]}"#,
+        "Job",
+        "backup-1234567x"
+    )]
+    #[case(r#"{"ownerReferences": [{"kind": "A", "name": "a"}, {"kind": "StatefulSet", "name": "db", "controller": true}]}"#, "StatefulSet", "db")]
+    fn workload(#[case] metadata: &str, #[case] kind: &str, #[case] name: &str) {
+        let metadata: Metadata<'_> = read(metadata).unwrap();
+        let expected = WorkloadName { kind: kind.to_owned(), name: name.to_owned() };
+        assert_eq!(WorkloadName::of(&metadata), expected);
+    }
+
+    #[rstest]
+    #[case("sidecarpolicy.dev/inject", true)]
+    #[case("params.sidecarpolicy.dev/a.b", true)]
+    #[case("params.cluster.sidecarpolicy.dev/a.b", true)]
+    #[case("notsidecarpolicy.dev/a", false)]
+    #[case("sidecarpolicy.dev", false)]
+    #[case("example.com/sidecarpolicy.dev", false)]
+    fn our_own_keys(#[case] key: &str, #[case] ours: bool) {
+        assert_eq!(is_ours(key), ours);
+    }
+
+    #[test]
+    fn a_spec_of_the_wrong_type_is_an_error_and_no_panic() {
+        let namespace = Namespace::default();
+        for spec in [r#"{"nodeName": 1}"#, "[]", "1", r#"{"hostNetwork": "yes"}"#] {
+            let text = format!(r#"{{"spec": {spec}}}"#);
+            let pod: Pod<'_> = read(&text).unwrap();
+            assert!(PodFacts::new(&pod, &namespace).spec().is_err(), "{spec}");
+        }
+        let pod: Pod<'_> = read(r#"{"spec": null}"#).unwrap();
+        assert!(PodFacts::new(&pod, &namespace).spec().is_ok());
+    }
+}

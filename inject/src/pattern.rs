@@ -4,6 +4,8 @@
 //! A pattern is made into a complete automaton when the policy is compiled, one whose automaton is
 //! large is refused, and a search then reads each byte once.
 
+use std::error::Error;
+
 use regex_automata::{
     Anchored, Input, MatchKind,
     dfa::{
@@ -47,8 +49,12 @@ impl Pattern {
                     "needs too large an automaton; use fewer or smaller repetitions such as {1,63}"
                         .to_owned()
                 } else {
-                    let reason = std::error::Error::source(&error)
-                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    let mut cause: &dyn Error = &error;
+                    while let Some(below) = cause.source() {
+                        cause = below;
+                    }
+                    let reason = cause.to_string();
+                    // The last line of many, which show the pattern as it was written out here.
                     let reason = reason.lines().last().unwrap_or_default();
                     let reason = reason.trim_start_matches("error: ");
                     format!("is not a regular expression (RE2 syntax): {reason}")

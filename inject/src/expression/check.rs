@@ -36,7 +36,7 @@ pub(super) struct Checker<'c> {
 impl<'c> Checker<'c> {
     pub(super) fn check(syntax: &'c Syntax, parameters: &'c Parameters) -> Checked {
         let mut guarded = Vec::new();
-        collect_guards(syntax, &mut guarded);
+        syntax.for_each(&mut |part| guarded.extend(guard(part)));
         Self { parameters, guarded, element: None }.value(syntax)
     }
 
@@ -237,13 +237,13 @@ impl<'c> Checker<'c> {
             return Err(SyntaxError::new(at, message));
         };
         let node = match self.resolve(operand)? {
-            Found::Parameters => match self.parameters.find(field) {
-                Some((position, ..)) => Node::HasParameter(position),
-                None => {
+            Found::Parameters => {
+                let Some((position, ..)) = self.parameters.find(field) else {
                     let message = format!("there is no parameter {field}; {}", self.declared());
                     return Err(SyntaxError::new(*field_at, message));
-                }
-            },
+                };
+                Node::HasParameter(position)
+            }
             Found::Object(object) => match member(object, field, *field_at)? {
                 Found::Value(Node::Fact(fact, _), Type::Text) => Node::HasFact(fact),
                 _ => Node::Boolean(true),
@@ -494,39 +494,13 @@ fn at_key(map: Node, key: &str) -> Node {
     Node::Index(Box::new(map), Box::new(Node::Text(key.to_owned())))
 }
 
-/// Collects the names in `has(params.NAME)`.
-fn collect_guards<'c>(syntax: &'c Syntax, guarded: &mut Vec<&'c str>) {
-    match &syntax.kind {
-        Kind::Null
-        | Kind::Boolean(_)
-        | Kind::Integer(_)
-        | Kind::Double(_)
-        | Kind::Text(_)
-        | Kind::Name(_) => {}
-        Kind::Select(operand, _) | Kind::Not(operand) | Kind::Negate(operand) => {
-            collect_guards(operand, guarded);
+/// The name in `has(params.NAME)`.
+fn guard(syntax: &Syntax) -> Option<&str> {
+    let Kind::Call { target: None, function, arguments } = &syntax.kind else { return None };
+    match arguments.as_slice() {
+        [Syntax { kind: Kind::Select(operand, field), .. }] if function == "has" => {
+            matches!(&operand.kind, Kind::Name(name) if name == "params").then_some(field)
         }
-        Kind::Index(left, right) | Kind::Binary(_, left, right) => {
-            collect_guards(left, guarded);
-            collect_guards(right, guarded);
-        }
-        Kind::Call { target, function, arguments } => {
-            if let (None, "has", [Syntax { kind: Kind::Select(operand, field), .. }]) =
-                (target, function.as_str(), arguments.as_slice())
-                && matches!(&operand.kind, Kind::Name(name) if name == "params")
-            {
-                guarded.push(field);
-            }
-            target.iter().for_each(|target| collect_guards(target, guarded));
-            arguments.iter().for_each(|argument| collect_guards(argument, guarded));
-        }
-        Kind::List(parts) | Kind::All(parts) | Kind::Any(parts) => {
-            parts.iter().for_each(|part| collect_guards(part, guarded));
-        }
-        Kind::Map(entries) => entries.iter().for_each(|(key, value)| {
-            collect_guards(key, guarded);
-            collect_guards(value, guarded);
-        }),
-        Kind::Conditional(parts) => parts.iter().for_each(|part| collect_guards(part, guarded)),
+        _ => None,
     }
 }

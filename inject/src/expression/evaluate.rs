@@ -7,10 +7,9 @@
 use std::{cmp::Ordering, rc::Rc};
 
 use super::{
-    functions::Function,
     program::{Iteration, Node},
     syntax::Operator,
-    value::{Str, Value},
+    value::Value,
 };
 use crate::facts::{EntriesRef, FactValue, Facts};
 
@@ -19,7 +18,7 @@ const STEPS: u32 = 50_000;
 /// Longest text that an expression may make or give, in bytes.
 const MAX_TEXT: usize = 64 << 10;
 
-type Evaluated<'f> = Result<Value<'f>, String>;
+pub(super) type Evaluated<'f> = Result<Value<'f>, String>;
 
 /// Evaluates a program.
 pub(super) fn evaluate<'f>(program: &'f Node, facts: &'f Facts<'f, '_>) -> Evaluated<'f> {
@@ -37,14 +36,14 @@ pub(super) fn evaluate<'f>(program: &'f Node, facts: &'f Facts<'f, '_>) -> Evalu
     value
 }
 
-struct Evaluation<'f, 'p> {
+pub(super) struct Evaluation<'f, 'p> {
     facts: &'f Facts<'f, 'p>,
     steps: u32,
     element: Option<Value<'f>>,
 }
 
 impl<'f> Evaluation<'f, '_> {
-    fn charge(&mut self, steps: usize) -> Result<(), String> {
+    pub(super) fn charge(&mut self, steps: usize) -> Result<(), String> {
         let left = u32::try_from(steps).ok().and_then(|steps| self.steps.checked_sub(steps));
         self.steps = left.unwrap_or(0);
         left.map(|_| ()).ok_or_else(|| {
@@ -53,7 +52,7 @@ impl<'f> Evaluation<'f, '_> {
         })
     }
 
-    fn charge_text(&mut self, bytes: usize) -> Result<(), String> {
+    pub(super) fn charge_text(&mut self, bytes: usize) -> Result<(), String> {
         self.charge(bytes / 64)
     }
 
@@ -352,147 +351,8 @@ impl<'f> Evaluation<'f, '_> {
         }
     }
 
-    fn call(&mut self, function: Function, arguments: &[Value<'f>]) -> Evaluated<'f> {
-        let Some(first) = arguments.first() else { return Err("takes a value".to_owned()) };
-        match function {
-            Function::Size => self.size(first),
-            Function::ToText => self.to_text(first),
-            Function::ToInteger => to_integer(first),
-            Function::ToDouble => to_double(first),
-            Function::Join => {
-                let separator =
-                    arguments.get(1).map_or(Ok(""), |separator| text_of(separator, "join"))?;
-                self.join(first, separator)
-            }
-            _ => {
-                let Value::Text(text) = first else {
-                    return Err(format!("a string is wanted, not {}", first.type_name()));
-                };
-                self.charge_text(text.as_str().len())?;
-                self.text_function(function, text, &arguments[1..])
-            }
-        }
-    }
-
-    fn text_function(
-        &mut self,
-        function: Function,
-        text: &Str<'f>,
-        arguments: &[Value<'f>],
-    ) -> Evaluated<'f> {
-        let whole = text.as_str();
-        let argument = |position: usize| {
-            arguments.get(position).map_or(Ok(""), |argument| text_of(argument, "this function"))
-        };
-        Ok(match function {
-            Function::Contains => Value::Boolean(whole.contains(argument(0)?)),
-            Function::StartsWith => Value::Boolean(whole.starts_with(argument(0)?)),
-            Function::EndsWith => Value::Boolean(whole.ends_with(argument(0)?)),
-            Function::LowerAscii => {
-                self.text_of_length(whole.len())?;
-                Value::owned(&whole.to_ascii_lowercase())
-            }
-            Function::UpperAscii => {
-                self.text_of_length(whole.len())?;
-                Value::owned(&whole.to_ascii_uppercase())
-            }
-            Function::Trim => {
-                let start = whole.len() - whole.trim_start().len();
-                slice(text, start, start + whole.trim().len())
-            }
-            Function::Replace => {
-                let (old, new) = (argument(0)?, argument(1)?);
-                let times = whole.matches(old).count();
-                let length = times
-                    .checked_mul(new.len())
-                    .and_then(|added| (whole.len() - times * old.len()).checked_add(added))
-                    .unwrap_or(usize::MAX);
-                self.charge(times / 8)?;
-                self.text_of_length(length)?;
-                Value::owned(&whole.replace(old, new))
-            }
-            Function::Split => {
-                let separator = argument(0)?;
-                let pieces: Vec<&str> = if separator.is_empty() {
-                    self.charge(whole.len() / 8)?;
-                    whole.split("").filter(|piece| !piece.is_empty()).collect()
-                } else {
-                    self.charge(whole.matches(separator).count() / 8)?;
-                    whole.split(separator).collect()
-                };
-                let start_of = |piece: &str| piece.as_ptr() as usize - whole.as_ptr() as usize;
-                let piece = |piece: &&str| {
-                    let start = start_of(piece);
-                    slice(text, start, start + piece.len())
-                };
-                Value::list(pieces.iter().map(piece).collect())
-            }
-            Function::IndexOf => position(whole, whole.find(argument(0)?)),
-            Function::LastIndexOf => position(whole, whole.rfind(argument(0)?)),
-            Function::Substring => {
-                let start = byte_at(whole, arguments.first())?;
-                let end = if arguments.len() > 1 {
-                    byte_at(whole, arguments.get(1))?
-                } else {
-                    whole.len()
-                };
-                if start > end {
-                    return Err("substring: the end lies before the start".to_owned());
-                }
-                slice(text, start, end)
-            }
-            Function::Size
-            | Function::Join
-            | Function::ToText
-            | Function::ToInteger
-            | Function::ToDouble => return Err("a string is wanted".to_owned()),
-        })
-    }
-
-    fn size(&mut self, value: &Value<'f>) -> Evaluated<'f> {
-        let size = match value {
-            Value::Text(text) => {
-                self.charge_text(text.as_str().len())?;
-                text.as_str().chars().count()
-            }
-            Value::List(elements) => elements.len(),
-            Value::Map(entries) => entries.len(),
-            Value::Entries(entries) => {
-                self.charge(entries.scanned() / 8)?;
-                entries.keys().count()
-            }
-            other => return Err(format!("{} has no size", other.type_name())),
-        };
-        Ok(Value::Integer(i64::try_from(size).unwrap_or(i64::MAX)))
-    }
-
-    fn join(&mut self, list: &Value<'f>, separator: &str) -> Evaluated<'f> {
-        let Value::List(elements) = list else {
-            return Err(format!("join takes a list, not {}", list.type_name()));
-        };
-        let mut joined = String::new();
-        for (position, element) in elements.iter().enumerate() {
-            let element = text_of(element, "join")?;
-            let separator = if position == 0 { "" } else { separator };
-            self.charge(1)?;
-            self.text_of_length(joined.len() + separator.len() + element.len())?;
-            joined.push_str(separator);
-            joined.push_str(element);
-        }
-        Ok(Value::owned(&joined))
-    }
-
-    fn to_text(&mut self, value: &Value<'f>) -> Evaluated<'f> {
-        if let Value::Text(_) = value {
-            return Ok(value.clone());
-        }
-        value.scalar_text().map(|text| Value::owned(&text)).ok_or_else(|| {
-            format!("string() takes a string, a number or a bool, not {}", value.type_name())
-        })
-    }
-
     /// Charges for a new text, and refuses one that is too long.
-    fn text_of_length(&mut self, bytes: usize) -> Result<(), String> {
+    pub(super) fn text_of_length(&mut self, bytes: usize) -> Result<(), String> {
         if bytes > MAX_TEXT {
             return Err(format!("makes a text of more than {} KiB", MAX_TEXT >> 10));
         }
@@ -563,69 +423,10 @@ fn arithmetic<'f>(
     }))
 }
 
-fn overflow() -> String {
+pub(super) fn overflow() -> String {
     "leaves the range of whole numbers (64 bits)".to_owned()
 }
 
-fn text_of<'v>(value: &'v Value<'_>, by: &str) -> Result<&'v str, String> {
+pub(super) fn text_of<'v>(value: &'v Value<'_>, by: &str) -> Result<&'v str, String> {
     value.as_str().ok_or_else(|| format!("{by} takes a string, not {}", value.type_name()))
-}
-
-/// A part of a text, borrowed where the text is.
-fn slice<'f>(text: &Str<'f>, start: usize, end: usize) -> Value<'f> {
-    match text {
-        Str::Borrowed(text) => Value::borrowed(text.get(start..end).unwrap_or_default()),
-        Str::Shared(text) => Value::owned(text.get(start..end).unwrap_or_default()),
-    }
-}
-
-/// The byte position of a character.
-fn byte_at(text: &str, character: Option<&Value<'_>>) -> Result<usize, String> {
-    let Some(Value::Integer(character)) = character else {
-        return Err("substring takes whole numbers".to_owned());
-    };
-    let mut positions = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-    usize::try_from(*character)
-        .ok()
-        .and_then(|character| positions.nth(character))
-        .ok_or_else(|| format!("substring: there is no character {character}"))
-}
-
-/// The character position of a byte, -1 for none.
-fn position<'f>(text: &str, byte: Option<usize>) -> Value<'f> {
-    let characters = byte.map(|byte| text[..byte].chars().count());
-    Value::Integer(characters.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1))
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "the range is checked"
-)]
-fn to_integer<'f>(value: &Value<'f>) -> Evaluated<'f> {
-    match value {
-        Value::Integer(integer) => Ok(Value::Integer(*integer)),
-        Value::Double(double) if *double >= i64::MIN as f64 && *double < i64::MAX as f64 => {
-            Ok(Value::Integer(*double as i64))
-        }
-        Value::Double(_) => Err(overflow()),
-        Value::Text(text) => text.as_str().parse().map(Value::Integer).map_err(|_| {
-            let text = crate::parameters::shortened(text.as_str());
-            format!("int() cannot read {text:?} as a whole number")
-        }),
-        other => Err(format!("int() takes a string or a number, not {}", other.type_name())),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "as CEL says")]
-fn to_double<'f>(value: &Value<'f>) -> Evaluated<'f> {
-    match value {
-        Value::Integer(integer) => Ok(Value::Double(*integer as f64)),
-        Value::Double(double) => Ok(Value::Double(*double)),
-        Value::Text(text) => text.as_str().parse().map(Value::Double).map_err(|_| {
-            let text = crate::parameters::shortened(text.as_str());
-            format!("double() cannot read {text:?} as a number")
-        }),
-        other => Err(format!("double() takes a string or a number, not {}", other.type_name())),
-    }
 }

@@ -92,8 +92,8 @@ impl<'t> Lexer<'t> {
         let rest = &self.text[start..];
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         let mut is_double = false;
-        let mut end = if rest.starts_with("0x") {
-            2 + rest[2..].bytes().take_while(u8::is_ascii_hexdigit).count()
+        let mut end = if let Some(hexadecimal) = rest.strip_prefix("0x") {
+            2 + hexadecimal.bytes().take_while(u8::is_ascii_hexdigit).count()
         } else {
             let mut end = digits(rest);
             if rest[end..].starts_with('.') && digits(&rest[end + 1..]) > 0 {

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Deepest tree. Everything that walks a tree takes stack for each level.
-const MAX_DEPTH: usize = 48;
+const MAX_DEPTH: usize = 32;
 
 /// An expression, with the position in its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,17 +72,36 @@ impl Operator {
     }
 }
 
-const RELATIONS: [(&str, Operator); 6] = [
-    ("==", Operator::Equal),
-    ("!=", Operator::NotEqual),
-    ("<", Operator::Less),
-    ("<=", Operator::LessOrEqual),
-    (">", Operator::Greater),
-    (">=", Operator::GreaterOrEqual),
-];
-const SUMS: [(&str, Operator); 2] = [("+", Operator::Add), ("-", Operator::Subtract)];
-const PRODUCTS: [(&str, Operator); 3] =
-    [("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)];
+/// An operator between two operands.
+#[derive(Clone, Copy)]
+enum Between {
+    Any,
+    All,
+    Binary(Operator),
+}
+
+impl Between {
+    /// The operator that a token stands for, and how tightly it binds.
+    fn of(token: &Token<'_>) -> Option<(Self, u8)> {
+        Some(match token {
+            Token::Symbol("||") => (Self::Any, 1),
+            Token::Symbol("&&") => (Self::All, 2),
+            Token::Symbol("==") => (Self::Binary(Operator::Equal), 3),
+            Token::Symbol("!=") => (Self::Binary(Operator::NotEqual), 3),
+            Token::Symbol("<") => (Self::Binary(Operator::Less), 3),
+            Token::Symbol("<=") => (Self::Binary(Operator::LessOrEqual), 3),
+            Token::Symbol(">") => (Self::Binary(Operator::Greater), 3),
+            Token::Symbol(">=") => (Self::Binary(Operator::GreaterOrEqual), 3),
+            Token::Word("in") => (Self::Binary(Operator::In), 3),
+            Token::Symbol("+") => (Self::Binary(Operator::Add), 4),
+            Token::Symbol("-") => (Self::Binary(Operator::Subtract), 4),
+            Token::Symbol("*") => (Self::Binary(Operator::Multiply), 5),
+            Token::Symbol("/") => (Self::Binary(Operator::Divide), 5),
+            Token::Symbol("%") => (Self::Binary(Operator::Remainder), 5),
+            _ => return None,
+        })
+    }
+}
 
 /// Parses one expression.
 pub(super) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
@@ -149,27 +168,15 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn take_any(
-        &mut self,
-        operators: &[(&str, Operator)],
-    ) -> Result<Option<(usize, Operator)>, SyntaxError> {
-        for (symbol, operator) in operators {
-            if let Some(at) = self.take(symbol)? {
-                return Ok(Some((at, *operator)));
-            }
-        }
-        Ok(None)
-    }
-
     fn expression(&mut self) -> Result<Syntax, SyntaxError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let at = self.next.as_ref().map_or(self.lexer.position(), |(at, _)| *at);
             return Err(too_deep(at));
         }
-        let condition = self.any()?;
+        let condition = self.operation(1)?;
         let expression = if let Some(at) = self.take("?")? {
-            let yes = self.any()?;
+            let yes = self.operation(1)?;
             self.expect(":")?;
             let no = self.expression()?;
             Syntax::new(at, Kind::Conditional(Box::new([condition, yes, no])))
@@ -180,57 +187,17 @@ impl<'t> Parser<'t> {
         expression
     }
 
-    fn any(&mut self) -> Result<Syntax, SyntaxError> {
-        self.chain("||", Self::all, Kind::Any)
-    }
-
-    fn all(&mut self) -> Result<Syntax, SyntaxError> {
-        self.chain("&&", Self::relation, Kind::All)
-    }
-
-    fn chain(
-        &mut self,
-        symbol: &str,
-        operand: fn(&mut Self) -> Result<Syntax, SyntaxError>,
-        kind: fn(Vec<Syntax>) -> Kind,
-    ) -> Result<Syntax, SyntaxError> {
-        let first = operand(self)?;
-        let Some(at) = self.take(symbol)? else { return Ok(first) };
-        let mut operands = vec![first, operand(self)?];
-        while self.take(symbol)?.is_some() {
-            operands.push(operand(self)?);
-        }
-        Syntax::new(at, kind(operands))
-    }
-
-    fn relation(&mut self) -> Result<Syntax, SyntaxError> {
-        let mut left = self.sum()?;
-        loop {
-            let operator = match &self.next {
-                Some((at, Token::Word("in"))) => {
-                    let at = *at;
-                    self.advance()?;
-                    Some((at, Operator::In))
-                }
-                _ => self.take_any(&RELATIONS)?,
-            };
-            let Some((at, operator)) = operator else { return Ok(left) };
-            left = Syntax::binary(at, operator, left, self.sum()?)?;
-        }
-    }
-
-    fn sum(&mut self) -> Result<Syntax, SyntaxError> {
-        let mut left = self.product()?;
-        while let Some((at, operator)) = self.take_any(&SUMS)? {
-            left = Syntax::binary(at, operator, left, self.product()?)?;
-        }
-        Ok(left)
-    }
-
-    fn product(&mut self) -> Result<Syntax, SyntaxError> {
+    /// Operands and the operators between them that bind at least this tightly.
+    fn operation(&mut self, tightness: u8) -> Result<Syntax, SyntaxError> {
         let mut left = self.unary()?;
-        while let Some((at, operator)) = self.take_any(&PRODUCTS)? {
-            left = Syntax::binary(at, operator, left, self.unary()?)?;
+        while let Some((at, token)) = &self.next
+            && let Some((between, tight)) = Between::of(token)
+            && tight >= tightness
+        {
+            let at = *at;
+            self.advance()?;
+            let right = self.operation(tight + 1)?;
+            left = Syntax::between(at, between, left, right)?;
         }
         Ok(left)
     }
@@ -382,36 +349,59 @@ impl<'t> Parser<'t> {
 
 impl Syntax {
     fn new(at: usize, kind: Kind) -> Result<Self, SyntaxError> {
-        let below = match &kind {
-            Kind::Null
-            | Kind::Boolean(_)
-            | Kind::Integer(_)
-            | Kind::Double(_)
-            | Kind::Text(_)
-            | Kind::Name(_) => 0,
-            Kind::Select(operand, _) | Kind::Not(operand) | Kind::Negate(operand) => operand.depth,
-            Kind::Index(left, right) | Kind::Binary(_, left, right) => left.depth.max(right.depth),
-            Kind::Call { target, arguments, .. } => {
-                let target = target.as_ref().map_or(0, |target| target.depth);
-                deepest(arguments).max(target)
-            }
-            Kind::List(elements) | Kind::All(elements) | Kind::Any(elements) => deepest(elements),
-            Kind::Map(entries) => {
-                entries.iter().map(|(key, value)| key.depth.max(value.depth)).max().unwrap_or(0)
-            }
-            Kind::Conditional(parts) => deepest(parts.as_slice()),
-        };
-        let depth = below + 1;
+        let depth = kind.parts().iter().map(|part| part.depth).max().unwrap_or(0) + 1;
         if depth > MAX_DEPTH { Err(too_deep(at)) } else { Ok(Self { at, depth, kind }) }
     }
 
-    fn binary(at: usize, operator: Operator, left: Self, right: Self) -> Result<Self, SyntaxError> {
-        Self::new(at, Kind::Binary(operator, Box::new(left), Box::new(right)))
+    /// Calls `visit` with this tree and every tree below it.
+    pub(super) fn for_each<'s>(&'s self, visit: &mut dyn FnMut(&'s Self)) {
+        visit(self);
+        for part in self.kind.parts() {
+            part.for_each(visit);
+        }
+    }
+
+    /// Joins two operands; a row of `||` or `&&` becomes one.
+    fn between(at: usize, between: Between, left: Self, right: Self) -> Result<Self, SyntaxError> {
+        let kind = match (between, left) {
+            (Between::Any, Self { kind: Kind::Any(mut operands), .. }) => {
+                operands.push(right);
+                Kind::Any(operands)
+            }
+            (Between::All, Self { kind: Kind::All(mut operands), .. }) => {
+                operands.push(right);
+                Kind::All(operands)
+            }
+            (Between::Any, left) => Kind::Any(vec![left, right]),
+            (Between::All, left) => Kind::All(vec![left, right]),
+            (Between::Binary(operator), left) => {
+                Kind::Binary(operator, Box::new(left), Box::new(right))
+            }
+        };
+        Self::new(at, kind)
     }
 }
 
-fn deepest(list: &[Syntax]) -> usize {
-    list.iter().map(|syntax| syntax.depth).max().unwrap_or(0)
+impl Kind {
+    /// The trees right below.
+    fn parts(&self) -> Vec<&Syntax> {
+        match self {
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Integer(_)
+            | Self::Double(_)
+            | Self::Text(_)
+            | Self::Name(_) => Vec::new(),
+            Self::Select(operand, _) | Self::Not(operand) | Self::Negate(operand) => vec![operand],
+            Self::Index(left, right) | Self::Binary(_, left, right) => vec![left, right],
+            Self::Call { target, arguments, .. } => {
+                target.as_deref().into_iter().chain(arguments).collect()
+            }
+            Self::List(parts) | Self::All(parts) | Self::Any(parts) => parts.iter().collect(),
+            Self::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+            Self::Conditional(parts) => parts.iter().collect(),
+        }
+    }
 }
 
 fn too_deep(at: usize) -> SyntaxError {

@@ -218,11 +218,9 @@ impl Part {
     /// Compiles the expression that begins `text` and ends before a `}`.
     fn compile(text: &str, parameters: &Parameters) -> Result<Self, String> {
         let expression = until_brace(text).map_err(|error| {
-            let beginning = shortened(text.lines().next().unwrap_or_default());
-            format!(
-                "${{{beginning} does not end: {}; for a literal ${{ write $${{",
-                error.describe(text)
-            )
+            let beginning = text.split(['}', '\n']).next().unwrap_or_default();
+            let error = error.describe(text);
+            format!("${{{}…: {error}; for a literal ${{ write $${{", shortened(beginning))
         })?;
         let is_number = !expression.trim().is_empty()
             && expression.trim().bytes().all(|byte| byte.is_ascii_digit());
