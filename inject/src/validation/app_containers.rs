@@ -31,13 +31,6 @@ pub(crate) fn check(
     variables::check(&object, problems);
     appended(entry, path, stage, problems);
     mounts::check(&object, problems);
-    for mount in object.objects("volumeMounts") {
-        // Only a privileged container may, and whether the app's is one is the app's business.
-        if mount.text("mountPropagation") == Some("Bidirectional") {
-            let message = "must not be Bidirectional in the app's containers";
-            problems.add(mount.at("mountPropagation"), message);
-        }
-    }
     handlers::check(&object, os, problems);
     typed::check::<core::Container>(&object, problems);
 }

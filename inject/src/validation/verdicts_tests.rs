@@ -3,7 +3,11 @@
 use crds::PolicySpec;
 use serde::Deserialize;
 
-use crate::{Demands, PodFacts, problem::Problems, validation};
+use crate::{
+    demands::{Demands, PodTraits},
+    problem::Problems,
+    validation,
+};
 
 /// What Kubernetes 1.36.3 said of a pod into which the policy was put, in a dry run.
 #[derive(Deserialize)]
@@ -27,13 +31,13 @@ fn cases() -> Vec<Case> {
 }
 
 /// The facts of a case's pod.
-fn facts(case: &Case) -> PodFacts<'_> {
+fn facts(case: &Case) -> PodTraits<'_> {
     let pod = &case.pod;
     let raised =
         case.policy.pod.as_ref().and_then(|pod| pod.termination_grace_period_seconds).unwrap_or(0);
     let claims = pod["resourceClaims"].as_array().into_iter().flatten();
     let claims: Vec<&str> = claims.filter_map(|claim| claim["name"].as_str()).collect();
-    PodFacts {
+    PodTraits {
         operating_system: pod["os"]["name"].as_str(),
         grace_period_seconds: pod["terminationGracePeriodSeconds"]
             .as_i64()

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{api_pod, log_shipper, names, run, shop};
+use crate::fixture::{api_pod, log_shipper, names, namespace, run, run_in, shop};
 
 fn pod(spec: Value, container: Value) -> Value {
     let mut pod = api_pod();
@@ -30,7 +30,7 @@ fn sleeping(seconds: i64) -> Value {
 #[case::linux(
     side(json!({"securityContext": {"windowsOptions": {"runAsUserName": "x"}}})),
     pod(json!({"os": {"name": "linux"}}), json!({})), "OSMismatch")]
-#[case::proc_mount(side(json!({"securityContext": {"procMount": "Unmasked"}})), pod(json!({}), json!({})), "PrivilegeMissing")]
+#[case::proc_mount(side(json!({"securityContext": {"procMount": "Unmasked"}})), pod(json!({}), json!({})), "UserNamespaceConflict")]
 #[case::sleeps_too_long(sleeping(40), pod(json!({"terminationGracePeriodSeconds": 30}), json!({})), "GracePeriodTooShort")]
 #[case::sleeps_too_long_by_default(sleeping(31), pod(json!({}), json!({})), "GracePeriodTooShort")]
 #[case::app_sleeps_too_long(
@@ -153,4 +153,43 @@ fn a_thousand_policies_in_conflict_take_their_time_and_no_more() {
     let seen = run(policies.collect(), &api_pod());
     assert_eq!(names(&seen.pod, "containers"), ["app"]);
     assert!(seen.decisions.iter().all(|(_, reason)| *reason == "PlacementTargetMissing"));
+}
+
+fn restricted() -> Value {
+    side(json!({"securityContext": {
+        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}
+    }}))
+}
+
+#[rstest]
+#[case("privileged", side(json!({"securityContext": {"privileged": true}})), json!({}), "Injected")]
+#[case("baseline", side(json!({"securityContext": {"privileged": true}})), json!({}), "PodSecurity")]
+#[case("baseline", side(json!({})), json!({}), "Injected")]
+#[case("restricted", side(json!({})), json!({}), "PodSecurity")]
+#[case("restricted", restricted(), json!({}), "Injected")]
+// What the pod sets for all its containers counts for ours.
+#[case(
+    "restricted",
+    side(json!({"securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}})),
+    json!({"securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}}),
+    "Injected"
+)]
+// What an expression gives is judged like what is written.
+#[case(
+    "baseline",
+    side(json!({"securityContext": {"privileged": "${namespace.name == 'shop'}"}})),
+    json!({}),
+    "PodSecurity"
+)]
+fn the_pod_security_level_of_the_namespace_is_kept(
+    #[case] level: &str,
+    #[case] spec: Value,
+    #[case] of_pod: Value,
+    #[case] word: &str,
+) {
+    let mut namespace = namespace(&[]);
+    namespace.labels.insert("pod-security.kubernetes.io/enforce".to_owned(), level.to_owned());
+    let seen = run_in(&namespace, vec![shop("p", spec)], &pod(of_pod, json!({})));
+    assert_eq!(seen.reason("shop/p"), word, "{:?}", seen.warnings);
 }

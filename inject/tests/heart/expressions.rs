@@ -161,13 +161,10 @@ fn what_an_expression_gives_is_checked_like_what_is_written() {
 }
 
 #[rstest]
-#[case("a\nb: c")]
 #[case("\"}, {\"name\": \"evil\", \"image\": \"evil\"}")]
 #[case("${params.port}")]
 #[case("$${params.port}")]
 #[case("'; rm -rf / #")]
-#[case("- item\n- item")]
-#[case("\u{0}\u{1f}\u{2028}")]
 #[case("{{ .Values }}")]
 fn no_value_becomes_structure(#[case] hostile: &str) {
     let plain = injected(&with_annotations(json!({"params.sidecarpolicy.dev/p.text": "x"})));
@@ -176,6 +173,18 @@ fn no_value_becomes_structure(#[case] hostile: &str) {
     expected["metadata"]["annotations"]["params.sidecarpolicy.dev/p.text"] = json!(hostile);
     expected["spec"]["initContainers"][0]["args"][5] = json!(hostile);
     assert_eq!(seen.pod, expected);
+}
+
+/// A file is text: a line end would give it another line.
+#[rstest]
+#[case("a\nb: c")]
+#[case("- item\n- item")]
+#[case("a\r")]
+#[case("\u{0}")]
+#[case("\u{2028}")]
+fn a_value_of_several_lines_is_refused(#[case] hostile: &str) {
+    let pod = with_annotations(json!({"params.sidecarpolicy.dev/p.text": hostile}));
+    assert_eq!(run(vec![shop("p", spec())], &pod).reason("shop/p"), "BadParameter");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn a_request_never_exceeds_its_limit() {
 
 #[rstest]
 #[case::the_least(json!({}), json!({"requests": {"cpu": "50m"}}))]
-#[case::what_stands_beside_it(json!({"resources": {"requests": {"cpu": "0.2", "x.y/z": "1"}}}), json!({"requests": {"cpu": "0.2", "x.y/z": "1"}}))]
+#[case::what_stands_beside_it(json!({"resources": {"requests": {"cpu": "0.2", "x.y/z": "1"}, "limits": {"x.y/z": "1"}}}), json!({"requests": {"cpu": "0.2", "x.y/z": "1"}, "limits": {"x.y/z": "1"}}))]
 fn an_app_that_does_not_say_how_large_it_is(#[case] mut fields: Value, #[case] expected: Value) {
     fields["resourcesFromApp"] =
         json!({"function": "Sum", "requests": {"cpu": {"percent": 10, "min": "50m"}}});
