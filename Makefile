@@ -29,6 +29,12 @@ test-chart: ## Run the tests of the Helm chart; they need the cluster's tools, s
 test-e2e: binaries ## Run the end-to-end tests, on a cluster that is brought up for them unless one is up.
 	e2e/with-cluster e2e/run-tests
 
+.PHONY: test-long fuzz
+test-long: ## Run the property tests with 10 000 cases each (PROPTEST_CASES), in the release profile; several minutes.
+	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --no-fail-fast --release --workspace --exclude e2e
+fuzz: ## Fuzz the heart, each target for FUZZ_SECONDS (60). What breaks it is left in inject/fuzz/artifacts.
+	inject/fuzz/run
+
 .PHONY: test-format test-lint test-documentation test-rust
 test-format: ## Check the formatting of the Rust code.
 	cargo fmt --all --check

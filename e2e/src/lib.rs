@@ -16,6 +16,7 @@ pub mod load;
 pub mod manifests;
 mod namespace;
 mod pod;
+pub mod second_webhook;
 mod waiting;
 
 pub use namespace::TestNamespace;

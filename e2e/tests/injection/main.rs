@@ -8,6 +8,8 @@
 
 mod catalogue;
 mod conflicts;
+mod corpus;
+mod reinvocation;
 mod repetition;
 mod requests;
 mod selection;

@@ -12,10 +12,15 @@ mod conflicts;
 mod expressions;
 mod fixture;
 mod from_app;
+#[path = "../patch_laws/generators.rs"]
+mod generators;
 mod laws;
 mod outcomes;
+#[path = "../patch_laws/mod.rs"]
+mod patch_laws;
 mod placement;
 mod pod_additions;
 mod policies;
+mod policy_laws;
 mod second_call;
 mod workloads;

@@ -1,0 +1,66 @@
+//! The policies of the corpus.
+
+use std::{fs, path::Path, sync::Arc};
+
+use inject::{Invalid, Policy, PolicyId, compile};
+use serde_json::Value;
+
+use crate::patch_laws::pending::{PENDING, is_pending};
+
+/// The policies that compile.
+pub(crate) fn compiled() -> Vec<Arc<Policy>> {
+    let policies = read().into_iter().filter(|(name, _)| !is_pending(name));
+    policies
+        .map(|(name, policy)| match compile_one(&policy) {
+            Ok(policy) => Arc::new(policy),
+            Err(invalid) => panic!("policies/{name}.yaml: {invalid}"),
+        })
+        .collect()
+}
+
+/// Name and content of every policy, by name.
+fn read() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/policies");
+    let mut policies: Vec<(String, Value)> = fs::read_dir(folder)
+        .expect("the folder of policies can be read")
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let policy: Value = serde_saphyr::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert_eq!(policy["metadata"]["name"], name.as_str(), "the file is named for the policy");
+            (name, policy)
+        })
+        .collect();
+    policies.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    policies
+}
+
+fn compile_one(policy: &Value) -> Result<Policy, Invalid> {
+    let name = policy["metadata"]["name"].as_str().unwrap();
+    let id = match policy["kind"].as_str().unwrap() {
+        "SidecarPolicy" => PolicyId::namespaced("shop", name),
+        "ClusterSidecarPolicy" => PolicyId::cluster(name),
+        kind => panic!("{name}: a policy cannot be a {kind}"),
+    };
+    let spec = serde_json::from_value(policy["spec"].clone()).unwrap();
+    compile(id, "11111111-2222-3333-4444-555555555555", 1, &spec)
+}
+
+#[test]
+fn what_is_pending_does_not_compile_and_all_else_does() {
+    let policies = read();
+    assert!(policies.len() >= 15, "{} policies", policies.len());
+    for (name, policy) in &policies {
+        let compiled = compile_one(policy);
+        if is_pending(name) {
+            assert!(compiled.is_err(), "{name} compiles now: take it out of PENDING, see there");
+        } else if let Err(invalid) = compiled {
+            panic!("policies/{name}.yaml: {invalid}");
+        }
+    }
+    for name in PENDING {
+        assert!(policies.iter().any(|(found, _)| found == name), "there is no policy {name}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Laws that hold for any pod and policies with any field of the API.
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use serde_json::{Value, json};
+
+use crate::{
+    generators::{Case, any_case},
+    patch_laws::{
+        between_calls::{fill_in_defaults, rewrite_images},
+        check,
+        pending::INSERTIONS_ARE_GUARDED,
+        run,
+    },
+};
+
+fn checked(case: &Case) -> Result<(), TestCaseError> {
+    check(&case.pod.to_string(), &case.namespace(), &case.compiled())
+        .map(drop)
+        .map_err(TestCaseError::fail)
+}
+
+/// The pod after a first call, and what the first call said.
+fn after_one_call(case: &Case) -> Result<Option<(Value, bool)>, TestCaseError> {
+    let text = case.pod.to_string();
+    let checked =
+        check(&text, &case.namespace(), &case.compiled()).map_err(TestCaseError::fail)?;
+    let Some(checked) = checked else { return Ok(None) };
+    let pod = serde_json::from_str(&checked.patched.to_string()).unwrap();
+    Ok(Some((pod, checked.seen.denied.is_some())))
+}
+
+proptest! {
+    #[test]
+    fn every_patch_keeps_the_laws(case in any_case()) {
+        checked(&case)?;
+    }
+
+    #[test]
+    fn a_second_call_after_defaulting_and_mirrored_images_changes_nothing(case in any_case()) {
+        let Some((mut pod, false)) = after_one_call(&case)? else { return Ok(()) };
+        fill_in_defaults(&mut pod);
+        rewrite_images(&mut pod);
+        let second = run(&pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        prop_assert_eq!(second.denied, None);
+        prop_assert_eq!(second.patch, "[]", "{}", pod);
+    }
+
+    #[test]
+    fn audit_never_patches(mut case in any_case()) {
+        for given in &mut case.policies {
+            given.spec["mode"] = json!("Audit");
+        }
+        let seen = run(&case.pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        prop_assert_eq!(seen.denied, None);
+        prop_assert!(!seen.patch.contains("\"path\":\"/spec"), "{}", seen.patch);
+        prop_assert!(!seen.patch.contains("\"op\":\"add\""), "{}", seen.patch);
+    }
+
+    #[test]
+    fn a_pod_that_no_policy_reaches_is_left_alone(mut case in any_case()) {
+        for given in &mut case.policies {
+            given.spec["podSelector"] = json!({"matchLabels": {"app": "another"}});
+        }
+        let seen = run(&case.pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        prop_assert_eq!(seen.patch, "[]");
+        prop_assert_eq!(seen.decisions.len(), 0);
+    }
+}
+
+/// A generator whose policies are all refused would prove nothing.
+#[test]
+fn most_generated_policies_compile_and_go_in() {
+    let mut runner = TestRunner::deterministic();
+    let (mut given, mut compiled, mut injected, mut conflicts) = (0, 0, 0, 0);
+    for _ in 0..300 {
+        let case = any_case().new_tree(&mut runner).unwrap().current();
+        given += case.policies.len();
+        compiled += case.compiled().len();
+        let seen = run(&case.pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        for (_, reason, _) in &seen.decisions {
+            injected += usize::from(*reason == "Injected");
+            conflicts += usize::from(reason.contains("Conflict") || reason.contains("Taken"));
+        }
+    }
+    assert!(compiled * 2 > given, "{compiled} of {given} compile");
+    assert!(injected * 5 > compiled, "{injected} of {compiled} go in");
+    assert!(conflicts * 20 > compiled, "{conflicts} of {compiled} are in conflict");
+}
+
+#[test]
+fn a_container_that_goes_in_between_the_apps_is_guarded_by_a_test() {
+    let side = |name: &str| json!({"sidecars": [{"name": name, "image": "side:1", "type": "Container"}]});
+    let pod = json!({"metadata": {"name": "api"}, "spec": {"containers": [
+        {"name": "app", "image": "api:1"}, {"name": "two", "image": "side:1"}]}});
+    // The second policy's sidecar is there already, and the first policy's goes before it.
+    let policies = [("first", "one"), ("second", "two")].map(|(name, sidecar)| {
+        std::sync::Arc::new(crate::fixture::shop(name, side(sidecar)))
+    });
+    let seen = run(&pod.to_string(), &crate::fixture::namespace(&[]), &policies).unwrap();
+    let operations: Value = serde_json::from_str(&seen.patch).unwrap();
+    let in_between = operations.as_array().unwrap().iter();
+    let position = in_between.clone().position(|op| op["path"] == "/spec/containers/1");
+    let is_guarded = in_between
+        .take(position.expect("it goes in between"))
+        .any(|op| op["op"] == "test" && op["path"].as_str().unwrap().starts_with("/spec/containers/"));
+    assert_eq!(is_guarded, INSERTIONS_ARE_GUARDED, "{}", seen.patch);
+}
