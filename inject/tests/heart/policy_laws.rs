@@ -45,6 +45,26 @@ proptest! {
         prop_assert_eq!(second.patch, "[]", "{}", pod);
     }
 
+    /// Only the new container may get something, where a policy means every container of the app's.
+    #[test]
+    fn a_container_that_another_webhook_adds_disturbs_nothing(
+        case in any_case(),
+        in_front in any::<bool>(),
+    ) {
+        let Some((mut pod, false)) = after_one_call(&case)? else { return Ok(()) };
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        let position = if in_front { 0 } else { containers.len() };
+        containers.insert(position, json!({"name": "added-by-another", "image": "added:1"}));
+        let second = run(&pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        prop_assert_eq!(second.denied, None);
+        let operations: Vec<Value> = serde_json::from_str(&second.patch).unwrap();
+        let of_the_new_one = format!("/spec/containers/{position}/");
+        for operation in operations {
+            let path = operation["path"].as_str().unwrap();
+            prop_assert!(path.starts_with(&of_the_new_one), "{}\nfor {}", second.patch, pod);
+        }
+    }
+
     #[test]
     fn audit_never_patches(mut case in any_case()) {
         for given in &mut case.policies {

@@ -1,5 +1,7 @@
-//! Writes what the target `texts` begins with: every object of the test corpus with one of its
+//! Writes what the fuzzing target `texts` begins with: every object of the test corpus with one of its
 //! policies. Takes the folder to write into.
+
+#![allow(clippy::expect_used, reason = "a tool of the developers says what is missing and ends")]
 
 use std::{fs, path::Path};
 
@@ -23,7 +25,7 @@ fn main() {
 
 /// Name and JSON of each file of a folder.
 fn read(folder: &str) -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
     let mut files: Vec<(String, String)> = fs::read_dir(folder)
         .expect("the corpus can be read")
         .map(|entry| {
