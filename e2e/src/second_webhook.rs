@@ -95,8 +95,10 @@ fn own_address() -> IpAddr {
 }
 
 fn serve(listener: TcpListener, tls: ServerConfig, mutation: Mutation) {
-    let router = Router::new()
-        .route("/mutate", post(move |Json(review): Json<Value>| async move { Json(answer(&review, mutation)) }));
+    let router = Router::new().route(
+        "/mutate",
+        post(move |Json(review): Json<Value>| async move { Json(answer(&review, mutation)) }),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let tls = RustlsConfig::from_config(Arc::new(tls));
@@ -135,7 +137,8 @@ fn operations(spec: &Value, mutation: Mutation) -> Vec<Value> {
         }
         Mutation::RewriteImages => containers
             .filter_map(|(list, index, container)| {
-                let image = container["image"].as_str().filter(|image| !image.starts_with(MIRROR))?;
+                let image =
+                    container["image"].as_str().filter(|image| !image.starts_with(MIRROR))?;
                 let path = format!("/spec/{list}/{index}/image");
                 Some(json!({"op": "replace", "path": path, "value": format!("{MIRROR}{image}")}))
             })

@@ -13,11 +13,13 @@ fn main() {
     let policies = read("policies");
     let objects = ["pods", "workloads", "refused"].map(read).concat();
     for (number, (name, object)) in objects.iter().enumerate() {
-        let policy: Value = serde_json::from_str(&policies[number % policies.len()].1).expect("JSON");
+        let policy: Value =
+            serde_json::from_str(&policies[number % policies.len()].1).expect("JSON");
         let mut spec = policy["spec"].clone();
         // Every object is to be reached.
         spec["podSelector"] = json!({});
-        let annotations = json!({"sidecarpolicy.dev/inject": "one", "sidecarpolicy.dev/skip": "two"});
+        let annotations =
+            json!({"sidecarpolicy.dev/inject": "one", "sidecarpolicy.dev/skip": "two"});
         let text = format!("{object}\0{spec}\0{annotations}");
         fs::write(Path::new(&folder).join(name), text).expect("the folder can be written into");
     }

@@ -24,9 +24,6 @@ mod typed;
 mod variables;
 mod volumes;
 
-#[cfg(test)]
-mod verdicts_tests;
-
 use std::collections::{HashMap, HashSet};
 
 use crds::{OperatingSystem, PolicySpec, Sidecar, SidecarType, Volume};

@@ -41,9 +41,17 @@ fn stem(path: &Path) -> String {
 /// Creates all objects of these files without storing them. Unknown fields are let through, as the
 /// API server does for clients that do not ask.
 fn dry_run(namespace: &TestNamespace, files: &[PathBuf]) -> Answer {
-    let files: Vec<String> = files.iter().map(|path| format!("--filename={}", path.display())).collect();
-    let mut arguments =
-        vec!["create", "--dry-run=server", "--validate=ignore", "-o", "json", "-n", namespace.name()];
+    let files: Vec<String> =
+        files.iter().map(|path| format!("--filename={}", path.display())).collect();
+    let mut arguments = vec![
+        "create",
+        "--dry-run=server",
+        "--validate=ignore",
+        "-o",
+        "json",
+        "-n",
+        namespace.name(),
+    ];
     arguments.extend(files.iter().map(String::as_str));
     kubectl(&arguments)
 }
@@ -56,7 +64,10 @@ fn created(namespace: &TestNamespace, files: &[PathBuf]) -> BTreeMap<String, Val
         let item = item.expect("kubectl prints one object after the other");
         let metadata = &item["metadata"];
         let name = metadata["generateName"].as_str().or(metadata["name"].as_str());
-        (format!("{} {}", item["kind"].as_str().unwrap_or_default(), name.unwrap_or_default()), item)
+        (
+            format!("{} {}", item["kind"].as_str().unwrap_or_default(), name.unwrap_or_default()),
+            item,
+        )
     });
     named.collect()
 }
@@ -79,7 +90,9 @@ fn remove_tokens(spec: &mut Value) {
     let drop_from = |object: &mut Value, field: &str| {
         let Some(list) = object[field].as_array_mut() else { return };
         list.retain(|element| !is_token(element));
-        if list.is_empty() && let Some(object) = object.as_object_mut() {
+        if list.is_empty()
+            && let Some(object) = object.as_object_mut()
+        {
             object.remove(field);
         }
     };
@@ -164,9 +177,11 @@ fn the_webhook_gives_the_golden_results_and_nothing_more_in_a_second_call() {
         assert!(refusal.contains("denied the request"), "{}: {refusal}", file.display());
     }
     for (name, object) in created(&namespace, &goldens()) {
-        let (found, expected) = (essence(object, &namespace), essence(expected[&name].clone(), &plain));
+        let (found, expected) =
+            (essence(object, &namespace), essence(expected[&name].clone(), &plain));
         if found["spec"] != expected["spec"] {
-            differences.push(format!("{name} in a second call\nis       {found}\nand not {expected}"));
+            differences
+                .push(format!("{name} in a second call\nis       {found}\nand not {expected}"));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));

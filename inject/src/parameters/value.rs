@@ -140,7 +140,9 @@ pub(super) fn describe(kind: ParameterType) -> &'static str {
 
 /// Line ends in a value could add lines to a configuration file that a policy brings along.
 fn without_control_characters(text: &str) -> Result<(), String> {
-    if text.chars().any(char::is_control) {
+    // The last two end lines for readers of older YAML.
+    let ends_line = |character: char| matches!(character, '\u{2028}' | '\u{2029}');
+    if text.chars().any(|character| character.is_control() || ends_line(character)) {
         return Err("must not hold line ends or other control characters".to_owned());
     }
     Ok(())

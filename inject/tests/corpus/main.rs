@@ -101,7 +101,8 @@ fn a_golden_file_is_the_result_itself() {
     for object in objects::read() {
         for pod in object.pods(&policies) {
             let Ok(Some(checked)) = check(&pod, &shop(), &policies) else { continue };
-            let Ok(expected) = serde_json::from_str::<serde_json::Value>(&checked.patched.to_string())
+            let Ok(expected) =
+                serde_json::from_str::<serde_json::Value>(&checked.patched.to_string())
             else {
                 continue;
             };

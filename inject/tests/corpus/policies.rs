@@ -29,7 +29,11 @@ fn read() -> Vec<(String, Value)> {
             let policy: Value = serde_saphyr::from_str(&text)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            assert_eq!(policy["metadata"]["name"], name.as_str(), "the file is named for the policy");
+            assert_eq!(
+                policy["metadata"]["name"],
+                name.as_str(),
+                "the file is named for the policy"
+            );
             (name, policy)
         })
         .collect();

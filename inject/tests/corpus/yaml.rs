@@ -77,7 +77,8 @@ fn flow(document: &Document) -> String {
             format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
         }
         Content::Map(members) => {
-            let member = |(key, value): &(String, Document)| format!("{}: {}", scalar(key), flow(value));
+            let member =
+                |(key, value): &(String, Document)| format!("{}: {}", scalar(key), flow(value));
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
     }

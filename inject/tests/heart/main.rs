@@ -23,4 +23,5 @@ mod pod_additions;
 mod policies;
 mod policy_laws;
 mod second_call;
+mod verdicts;
 mod workloads;

@@ -22,8 +22,7 @@ fn checked(case: &Case) -> Result<(), TestCaseError> {
 /// The pod after a first call, and what the first call said.
 fn after_one_call(case: &Case) -> Result<Option<(Value, bool)>, TestCaseError> {
     let text = case.pod.to_string();
-    let checked =
-        check(&text, &case.namespace(), &case.compiled()).map_err(TestCaseError::fail)?;
+    let checked = check(&text, &case.namespace(), &case.compiled()).map_err(TestCaseError::fail)?;
     let Some(checked) = checked else { return Ok(None) };
     let pod = serde_json::from_str(&checked.patched.to_string()).unwrap();
     Ok(Some((pod, checked.seen.denied.is_some())))
@@ -109,19 +108,19 @@ fn most_generated_policies_compile_and_go_in() {
 
 #[test]
 fn a_container_that_goes_in_between_the_apps_is_guarded_by_a_test() {
-    let side = |name: &str| json!({"sidecars": [{"name": name, "image": "side:1", "type": "Container"}]});
+    let side =
+        |name: &str| json!({"sidecars": [{"name": name, "image": "side:1", "type": "Container"}]});
     let pod = json!({"metadata": {"name": "api"}, "spec": {"containers": [
         {"name": "app", "image": "api:1"}, {"name": "two", "image": "side:1"}]}});
     // The second policy's sidecar is there already, and the first policy's goes before it.
-    let policies = [("first", "one"), ("second", "two")].map(|(name, sidecar)| {
-        std::sync::Arc::new(crate::fixture::shop(name, side(sidecar)))
-    });
+    let policies = [("first", "one"), ("second", "two")]
+        .map(|(name, sidecar)| std::sync::Arc::new(crate::fixture::shop(name, side(sidecar))));
     let seen = run(&pod.to_string(), &crate::fixture::namespace(&[]), &policies).unwrap();
     let operations: Value = serde_json::from_str(&seen.patch).unwrap();
     let in_between = operations.as_array().unwrap().iter();
     let position = in_between.clone().position(|op| op["path"] == "/spec/containers/1");
-    let is_guarded = in_between
-        .take(position.expect("it goes in between"))
-        .any(|op| op["op"] == "test" && op["path"].as_str().unwrap().starts_with("/spec/containers/"));
+    let is_guarded = in_between.take(position.expect("it goes in between")).any(|op| {
+        op["op"] == "test" && op["path"].as_str().unwrap().starts_with("/spec/containers/")
+    });
     assert_eq!(is_guarded, INSERTIONS_ARE_GUARDED, "{}", seen.patch);
 }

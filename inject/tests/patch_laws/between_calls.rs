@@ -86,7 +86,11 @@ fn container_defaults(container: &mut Map<String, Value>, host_network: bool) {
             probe_defaults(probe);
         }
     }
-    append(container, "volumeMounts", json!({"name": "kube-api-access-abcde", "mountPath": TOKEN_PATH, "readOnly": true}));
+    append(
+        container,
+        "volumeMounts",
+        json!({"name": "kube-api-access-abcde", "mountPath": TOKEN_PATH, "readOnly": true}),
+    );
 }
 
 fn probe_defaults(probe: &mut Map<String, Value>) {

@@ -60,12 +60,15 @@ impl Document {
     /// The same with every number in one form.
     pub(crate) fn with_numbers_by_value(mut self) -> Self {
         match &mut self.content {
-            Content::Literal(literal) if literal.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) => {
+            Content::Literal(literal)
+                if literal.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) =>
+            {
                 *literal = format!("{:e}", literal.parse::<f64>().unwrap_or(f64::NAN) + 0.0);
             }
             Content::Literal(_) => {}
             Content::List(items) => {
-                *items = std::mem::take(items).into_iter().map(Self::with_numbers_by_value).collect();
+                *items =
+                    std::mem::take(items).into_iter().map(Self::with_numbers_by_value).collect();
             }
             Content::Map(members) => {
                 let by_value = |(key, value): (String, Self)| (key, value.with_numbers_by_value());

@@ -94,13 +94,35 @@ pub(crate) fn any_pod() -> impl Strategy<Value = Value> {
         ("hostNetwork", select(vec![json!(true), json!(false)]).boxed()),
         ("hostPID", Just(json!(true)).boxed()),
         ("shareProcessNamespace", select(vec![json!(true), json!(false)]).boxed()),
-        ("terminationGracePeriodSeconds", select(vec![json!(0), json!(5), json!(30), json!(90)]).boxed()),
+        (
+            "terminationGracePeriodSeconds",
+            select(vec![json!(0), json!(5), json!(30), json!(90)]).boxed(),
+        ),
         ("os", select(vec![json!({"name": "linux"}), json!({"name": "windows"})]).boxed()),
         ("nodeSelector", Just(json!({"kubernetes.io/os": "linux"})).boxed()),
         ("imagePullSecrets", absent_empty_or(Just(vec![json!({"name": "own"})])).boxed()),
-        ("hostAliases", absent_empty_or(Just(vec![json!({"ip": "10.0.0.1", "hostnames": ["own"]})])).boxed()),
-        ("securityContext", select(vec![Value::Null, json!({}), json!({"fsGroup": 7}), json!({"supplementalGroups": [7]})]).boxed()),
-        ("resources", select(vec![json!({"requests": {"cpu": "1"}}), json!({"limits": {"cpu": "100m", "memory": "64Mi"}})]).boxed()),
+        (
+            "hostAliases",
+            absent_empty_or(Just(vec![json!({"ip": "10.0.0.1", "hostnames": ["own"]})])).boxed(),
+        ),
+        (
+            "securityContext",
+            select(vec![
+                Value::Null,
+                json!({}),
+                json!({"fsGroup": 7}),
+                json!({"supplementalGroups": [7]}),
+            ])
+            .boxed(),
+        ),
+        (
+            "resources",
+            select(vec![
+                json!({"requests": {"cpu": "1"}}),
+                json!({"limits": {"cpu": "100m", "memory": "64Mi"}}),
+            ])
+            .boxed(),
+        ),
         ("future", Just(json!({"a~b": [1, null]})).boxed()),
     ]);
     (lists, settings, metadata()).prop_map(|((containers, init, volumes), mut spec, metadata)| {
@@ -146,34 +168,51 @@ fn metadata() -> impl Strategy<Value = Value> {
         Value::Null,
     ]);
     let name = select(vec![("name", "api"), ("generateName", "api-")]);
-    (name, labels, option::of(stale), requests()).prop_map(|((key, name), labels, own, requests)| {
-        let mut metadata = json!({key: name, "labels": labels});
-        match own {
-            None if requests.is_empty() => {}
-            Some(Value::Null) if requests.is_empty() => metadata["annotations"] = Value::Null,
-            own => {
-                let mut annotations = match own {
-                    Some(Value::Object(own)) => own,
-                    _ => Map::new(),
-                };
-                annotations.extend(requests.into_iter().map(|(key, value)| (key, value.into())));
-                metadata["annotations"] = annotations.into();
+    (name, labels, option::of(stale), requests()).prop_map(
+        |((key, name), labels, own, requests)| {
+            let mut metadata = json!({key: name, "labels": labels});
+            match own {
+                None if requests.is_empty() => {}
+                Some(Value::Null) if requests.is_empty() => metadata["annotations"] = Value::Null,
+                own => {
+                    let mut annotations = match own {
+                        Some(Value::Object(own)) => own,
+                        _ => Map::new(),
+                    };
+                    annotations
+                        .extend(requests.into_iter().map(|(key, value)| (key, value.into())));
+                    metadata["annotations"] = annotations.into();
+                }
             }
-        }
-        metadata
-    })
+            metadata
+        },
+    )
 }
 
 /// What owners write on pods and namespaces.
 fn requests() -> impl Strategy<Value = BTreeMap<String, String>> {
-    let list = || select(vec!["*", "first", "second, cluster/third", "namespace/first", "nobody", ""]);
-    let parameter = select(vec!["debug", "7", "-1", "x", "\"],\"image\":\"evil:1", "${params.level}", "1e9", "true"]);
+    let list =
+        || select(vec!["*", "first", "second, cluster/third", "namespace/first", "nobody", ""]);
+    let parameter = select(vec![
+        "debug",
+        "7",
+        "-1",
+        "x",
+        "\"],\"image\":\"evil:1",
+        "${params.level}",
+        "1e9",
+        "true",
+    ]);
     let names = select(vec![
         "params.sidecarpolicy.dev/first.level",
         "params.cluster.sidecarpolicy.dev/second.port",
         "params.sidecarpolicy.dev/third.list",
     ]);
-    (option::weighted(0.2, list()), option::weighted(0.1, list()), option::weighted(0.2, (names, parameter)))
+    (
+        option::weighted(0.2, list()),
+        option::weighted(0.1, list()),
+        option::weighted(0.2, (names, parameter)),
+    )
         .prop_map(|(inject, skip, parameter)| {
             let pairs = [
                 inject.map(|list| ("sidecarpolicy.dev/inject", list)),
@@ -196,13 +235,14 @@ fn absent_empty_or(list: impl Strategy<Value = Vec<Value>>) -> impl Strategy<Val
 
 /// Each of these fields, or not.
 fn any_of(fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Map<String, Value>> {
-    let optional = fields
-        .into_iter()
-        .map(|(name, value)| option::weighted(0.25, value).prop_map(move |value| (name, value)).boxed());
+    let optional = fields.into_iter().map(|(name, value)| {
+        option::weighted(0.25, value).prop_map(move |value| (name, value)).boxed()
+    });
     optional
         .collect::<Vec<_>>()
         .prop_map(|fields| {
-            let set = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+            let set =
+                fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
             set.collect()
         })
         .boxed()
@@ -229,7 +269,15 @@ fn container() -> impl Strategy<Value = Value> {
         ("envFrom", absent_empty_or(vec(variable_source(), 0..2)).boxed()),
         ("volumeMounts", absent_empty_or(vec(mount(), 0..2).prop_map(distinct_paths)).boxed()),
         ("ports", absent_empty_or(vec(port(), 0..2)).boxed()),
-        ("resources", select(vec![json!({}), json!({"requests": {"cpu": "0.1", "memory": "1e8"}}), json!({"limits": {"cpu": 2, "memory": "1Gi"}})]).boxed()),
+        (
+            "resources",
+            select(vec![
+                json!({}),
+                json!({"requests": {"cpu": "0.1", "memory": "1e8"}}),
+                json!({"limits": {"cpu": 2, "memory": "1Gi"}}),
+            ])
+            .boxed(),
+        ),
         ("livenessProbe", probe().boxed()),
         ("readinessProbe", probe().boxed()),
         ("startupProbe", probe().boxed()),
@@ -274,7 +322,12 @@ fn variable_source() -> impl Strategy<Value = Value> {
 fn mount() -> impl Strategy<Value = Value> {
     let name = select(vec!["data", "logs"]);
     let path = select(vec!["/data", "/data/", "/logs", "/"]);
-    let more = select(vec![json!({}), json!({"readOnly": true}), json!({"readOnly": false}), json!({"subPath": "a"})]);
+    let more = select(vec![
+        json!({}),
+        json!({"readOnly": true}),
+        json!({"readOnly": false}),
+        json!({"subPath": "a"}),
+    ]);
     (name, path, more).prop_map(|(name, path, mut mount)| {
         mount["name"] = json!(name);
         mount["mountPath"] = json!(path);
@@ -330,7 +383,15 @@ fn volume() -> impl Strategy<Value = Value> {
 /// Whether of the cluster kind, and its spec.
 fn any_policy() -> impl Strategy<Value = (bool, Value)> {
     let selection = any_of(vec![
-        ("podSelector", select(vec![json!({"matchLabels": {"app": "api"}}), json!({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}), json!({})]).boxed()),
+        (
+            "podSelector",
+            select(vec![
+                json!({"matchLabels": {"app": "api"}}),
+                json!({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}),
+                json!({}),
+            ])
+            .boxed(),
+        ),
         ("os", select(vec![json!("Linux"), json!("Windows"), json!("Any")]).boxed()),
         ("hostNetwork", Just(json!("Deny")).boxed()),
         ("activation", Just(json!("OnRequest")).boxed()),
@@ -351,7 +412,10 @@ fn any_policy() -> impl Strategy<Value = (bool, Value)> {
                 spec.insert("failurePolicy".to_owned(), json!("Fail"));
             }
             if cluster {
-                spec.insert("namespaceSelector".to_owned(), json!({"matchLabels": {"team": "blue"}}));
+                spec.insert(
+                    "namespaceSelector".to_owned(),
+                    json!({"matchLabels": {"team": "blue"}}),
+                );
             }
             spec.insert("sidecars".to_owned(), sidecars);
             spec.insert("volumes".to_owned(), volumes);
@@ -376,12 +440,16 @@ fn pending_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
     let mut fields: Vec<(&str, BoxedStrategy<Value>)> = Vec::new();
     if !is_pending("frontend-gate") {
         let condition = |expression: &str| json!([{"name": "condition", "expression": expression}]);
-        fields.push(("matchConditions", select(vec![
-            condition("namespace.name == 'shop'"),
-            condition("pod.metadata.name == 'api'"),
-            condition("!has(pod.spec.hostNetwork) || !pod.spec.hostNetwork"),
-            condition("workload.kind == 'Job'"),
-        ]).boxed()));
+        fields.push((
+            "matchConditions",
+            select(vec![
+                condition("namespace.name == 'shop'"),
+                condition("pod.metadata.name == 'api'"),
+                condition("!has(pod.spec.hostNetwork) || !pod.spec.hostNetwork"),
+                condition("workload.kind == 'Job'"),
+            ])
+            .boxed(),
+        ));
     }
     if !is_pending("tuned-proxy") {
         fields.push(("parameters", Just(json!([
@@ -391,21 +459,38 @@ fn pending_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
         ])).boxed()));
     }
     if !is_pending("otel-agent") {
-        fields.push(("files", Just(json!([
-            {"path": "/etc/side/config", "content": "a: \"b\"\r\n"},
-            {"path": "/etc/side/other", "content": "{}", "containers": ["one"]},
-        ])).boxed()));
+        fields.push((
+            "files",
+            Just(json!([
+                {"path": "/etc/side/config", "content": "a: \"b\"\r\n"},
+                {"path": "/etc/side/other", "content": "{}", "containers": ["one"]},
+            ]))
+            .boxed(),
+        ));
     }
     if !is_pending("pod-settings") {
-        fields.push(("pod", any_of(vec![
-            ("labels", Just(json!({"added": "ours", "more": "x"})).boxed()),
-            ("annotations", Just(json!({"added": "ours", "a/b~c": "ours"})).boxed()),
-            ("imagePullSecrets", select(vec![json!([{"name": "own"}]), json!([{"name": "ours"}])]).boxed()),
-            ("hostAliases", Just(json!([{"ip": "10.0.0.1", "hostnames": ["ours"]}])).boxed()),
-            ("shareProcessNamespace", Just(json!(true)).boxed()),
-            ("terminationGracePeriodSeconds", select(vec![json!(10), json!(60)]).boxed()),
-            ("securityContext", select(vec![json!({"fsGroup": 8}), json!({"supplementalGroups": [7, 8]})]).boxed()),
-        ]).prop_filter("says something", |pod| !pod.is_empty()).prop_map(Value::Object).boxed()));
+        fields.push((
+            "pod",
+            any_of(vec![
+                ("labels", Just(json!({"added": "ours", "more": "x"})).boxed()),
+                ("annotations", Just(json!({"added": "ours", "a/b~c": "ours"})).boxed()),
+                (
+                    "imagePullSecrets",
+                    select(vec![json!([{"name": "own"}]), json!([{"name": "ours"}])]).boxed(),
+                ),
+                ("hostAliases", Just(json!([{"ip": "10.0.0.1", "hostnames": ["ours"]}])).boxed()),
+                ("shareProcessNamespace", Just(json!(true)).boxed()),
+                ("terminationGracePeriodSeconds", select(vec![json!(10), json!(60)]).boxed()),
+                (
+                    "securityContext",
+                    select(vec![json!({"fsGroup": 8}), json!({"supplementalGroups": [7, 8]})])
+                        .boxed(),
+                ),
+            ])
+            .prop_filter("says something", |pod| !pod.is_empty())
+            .prop_map(Value::Object)
+            .boxed(),
+        ));
     }
     if !is_pending("staged") {
         fields.push(("rollout", Just(json!({"strategy": "Restart", "partition": "50%"})).boxed()));
@@ -424,11 +509,15 @@ fn sidecar() -> impl Strategy<Value = Value> {
         fields.push(("placement", target.boxed()));
     }
     if !is_pending("log-tailer") {
-        fields.push(("copyFromApp", select(vec![
-            json!({"volumeMounts": true}),
-            json!({"containers": ["app", "web-*"], "volumeMounts": true, "env": ["A"]}),
-            json!({"env": ["A", "B"]}),
-        ]).boxed()));
+        fields.push((
+            "copyFromApp",
+            select(vec![
+                json!({"volumeMounts": true}),
+                json!({"containers": ["app", "web-*"], "volumeMounts": true, "env": ["A"]}),
+                json!({"env": ["A", "B"]}),
+            ])
+            .boxed(),
+        ));
     }
     if !is_pending("sized-cache") {
         fields.push(("resourcesFromApp", select(vec![
@@ -437,11 +526,15 @@ fn sidecar() -> impl Strategy<Value = Value> {
         ]).boxed()));
     }
     if !is_pending("tuned-proxy") {
-        fields.push(("args", select(vec![
-            json!(["--level=${params.level}"]),
-            json!(["${params.list}", "$${HOME}"]),
-            json!(["--of=${workload.name}.${namespace.name}"]),
-        ]).boxed()));
+        fields.push((
+            "args",
+            select(vec![
+                json!(["--level=${params.level}"]),
+                json!(["${params.list}", "$${HOME}"]),
+                json!(["--of=${workload.name}.${namespace.name}"]),
+            ])
+            .boxed(),
+        ));
     }
     let kind = select(vec!["Sidecar", "Init", "Container"]);
     let own_name = option::weighted(0.7, select(vec!["one", "two", "three", "four"]));
@@ -483,8 +576,14 @@ fn app_containers() -> impl Strategy<Value = Value> {
     }
     let fields = any_of(vec![
         ("containers", select(vec![json!(["app"]), json!(["web-*", "one"]), json!(["*"])]).boxed()),
-        ("include", select(vec![json!("Containers"), json!("InitContainers"), json!("All")]).boxed()),
-        ("volumeMounts", vec(mount(), 1..3).prop_map(|mounts| distinct_paths(mounts).into()).boxed()),
+        (
+            "include",
+            select(vec![json!("Containers"), json!("InitContainers"), json!("All")]).boxed(),
+        ),
+        (
+            "volumeMounts",
+            vec(mount(), 1..3).prop_map(|mounts| distinct_paths(mounts).into()).boxed(),
+        ),
         ("envFrom", vec(variable_source(), 1..3).prop_map(Value::from).boxed()),
         ("livenessProbe", probe().boxed()),
         ("readinessProbe", probe().boxed()),

@@ -54,7 +54,12 @@ pub(crate) fn run(text: &str, namespace: &Namespace, policies: &[Arc<Policy>]) -
         let reason = &decision.reason;
         (decision.policy.id.to_string(), reason.as_str(), reason.to_string())
     });
-    Some(Seen { patch, decisions: decisions.collect(), warnings: outcome.warnings, denied: outcome.denied })
+    Some(Seen {
+        patch,
+        decisions: decisions.collect(),
+        warnings: outcome.warnings,
+        denied: outcome.denied,
+    })
 }
 
 /// A pod that was decided on, with all laws upheld.
@@ -114,8 +119,8 @@ fn another_implementation_agrees(
 ) -> Result<(), String> {
     // Deeper than serde_json reads; then there is only one implementation.
     let Ok(mut value) = serde_json::from_str::<Value>(text) else { return Ok(()) };
-    let operations: json_patch::Patch =
-        serde_json::from_str(patch).map_err(|error| format!("not a JSON patch: {error}: {patch}"))?;
+    let operations: json_patch::Patch = serde_json::from_str(patch)
+        .map_err(|error| format!("not a JSON patch: {error}: {patch}"))?;
     json_patch::patch(&mut value, &operations)
         .map_err(|error| format!("the patch does not apply: {error}: {patch}"))?;
     if serde_json::from_str::<Value>(&patched.to_string()).ok() == Some(value) {

@@ -129,7 +129,8 @@ fn test(document: &mut Document, tokens: &[String], value: &Document) -> Result<
         target = step(target, token)?;
         target.is_known = true;
     }
-    let read = |document: &Document| serde_json::from_str::<serde_json::Value>(&document.to_string());
+    let read =
+        |document: &Document| serde_json::from_str::<serde_json::Value>(&document.to_string());
     match (read(target), read(value)) {
         (Ok(found), Ok(expected)) if found == expected => Ok(()),
         _ => Err(format!("the test fails: found {target}")),
