@@ -157,6 +157,7 @@ fn numbers_of_containers_may_be_expressions() {
         "spec.sidecars.securityContext.runAsUser",
         "spec.volumes.emptyDir.sizeLimit",
         "spec.appContainers.livenessProbe.failureThreshold",
+        "spec.pod.securityContext.fsGroup",
     ] {
         let schema = field(&namespaced, path);
         assert_eq!(schema["x-kubernetes-int-or-string"], true, "{path}");
@@ -165,8 +166,25 @@ fn numbers_of_containers_may_be_expressions() {
     let period = field(&namespaced, "spec.sidecars.livenessProbe.periodSeconds");
     let description = period["description"].as_str().unwrap_or_default();
     assert!(description.ends_with(" (integer)."), "{description}");
-    let read_only = field(&namespaced, "spec.sidecars.volumeMounts.readOnly");
-    assert_eq!(read_only["type"], "boolean");
+}
+
+#[test]
+fn booleans_of_containers_may_be_expressions() {
+    let [namespaced, _] = definitions();
+    for path in [
+        "spec.sidecars.volumeMounts.readOnly",
+        "spec.sidecars.securityContext.privileged",
+        "spec.sidecars.env.valueFrom.secretKeyRef.optional",
+        "spec.volumes.csi.readOnly",
+        "spec.appContainers.volumeMounts.readOnly",
+    ] {
+        let schema = field(&namespaced, path);
+        assert!(schema.get("type").is_none(), "{path}");
+        assert_eq!(schema["x-kubernetes-preserve-unknown-fields"], true, "{path}");
+        assert_eq!(schema["pattern"], r"^\$\{", "{path}");
+        let description = schema["description"].as_str().unwrap_or_default();
+        assert!(description.ends_with(" (boolean)."), "{path}: {description}");
+    }
 }
 
 #[test]

@@ -17,7 +17,10 @@ mod program;
 mod syntax;
 mod value;
 
-use crate::{facts::Facts, parameters::Parameters};
+use crate::{
+    facts::{Facts, Object},
+    parameters::Parameters,
+};
 
 use check::Checker;
 use program::Node;
@@ -58,23 +61,31 @@ impl SyntaxError {
 impl Expression {
     /// Compiles the expression of a `${…}`.
     pub(crate) fn in_template(text: &str, parameters: &Parameters) -> Result<Self, String> {
-        Self::compile(text, MAX_TEMPLATE, parameters)
+        Self::compile(text, MAX_TEMPLATE, &Object::VARIABLES, parameters)
     }
 
     /// Compiles a match condition, which has to give a boolean.
     pub(crate) fn condition(text: &str, parameters: &Parameters) -> Result<Self, String> {
-        let condition = Self::compile(text, MAX_CONDITION, parameters)?;
+        let [pod, namespace, workload, _] = Object::VARIABLES;
+        let variables = [pod, namespace, workload];
+        let condition = Self::compile(text, MAX_CONDITION, &variables, parameters)?;
         match &condition.result {
             Type::Boolean | Type::Any => Ok(condition),
             other => Err(format!("gives {other}, but a condition has to be true or false (bool)")),
         }
     }
 
-    fn compile(text: &str, longest: usize, parameters: &Parameters) -> Result<Self, String> {
+    fn compile(
+        text: &str,
+        longest: usize,
+        variables: &[(&'static str, Object)],
+        parameters: &Parameters,
+    ) -> Result<Self, String> {
         if text.len() > longest {
             return Err(format!("has {} bytes; an expression has at most {longest}", text.len()));
         }
-        let compiled = syntax::parse(text).and_then(|syntax| Checker::check(&syntax, parameters));
+        let compiled =
+            syntax::parse(text).and_then(|syntax| Checker::check(&syntax, variables, parameters));
         let (program, result) = compiled.map_err(|error| error.describe(text))?;
         Ok(Self { program, result })
     }

@@ -24,8 +24,8 @@ use crate::{
     select::Lookup,
 };
 
-/// Steps that all expressions of one policy may take for one pod: about ten milliseconds.
-const STEPS: u32 = 1_000_000;
+/// Steps that all expressions of one policy may take for one pod: ten milliseconds at most.
+const STEPS: u32 = 500_000;
 /// Bytes that all expressions of one policy may put into one pod, which itself cannot be larger than 1.5 MiB.
 const OUTPUT: usize = 256 << 10;
 
@@ -191,7 +191,8 @@ pub(crate) enum Member {
 }
 
 impl Object {
-    /// The variables of expressions, `params` aside.
+    /// The variables of expressions, `params` aside. Match conditions have them without the last:
+    /// a revision must not decide whether a policy applies.
     pub(crate) const VARIABLES: [(&'static str, Self); 4] = [
         ("pod", Self::Pod),
         ("namespace", Self::Namespace),

@@ -6,12 +6,18 @@
 
 mod leaf;
 
-use std::fmt;
+use std::{convert::Infallible, fmt};
 
 use serde_json::{Map, Value};
 
-use crate::{facts::Facts, parameters::Parameters, problem::Problems, shape::Shape};
-use leaf::Leaf;
+use crate::{
+    Metadata, Namespace, Pod, Text,
+    facts::{Facts, PodFacts},
+    parameters::Parameters,
+    problem::Problems,
+    shape::Shape,
+};
+use leaf::{Leaf, Rendered};
 
 /// A value of a policy, compiled.
 pub(crate) enum Compiled {
@@ -67,7 +73,22 @@ impl Template {
 
     /// Renders the value for a pod.
     pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Value, EvaluationError> {
-        self.0.render(facts)
+        self.0.render(&|leaf| leaf.render(facts))
+    }
+
+    /// Renders the value as it could be, to check a policy where no pod is at hand: parameters at
+    /// their defaults, and something that fits the field where an expression needs more.
+    pub(crate) fn sample(&self, parameters: &Parameters) -> Value {
+        let pod = Pod {
+            metadata: Metadata { name: Some(Text("sample".into())), ..Metadata::default() },
+            spec: None,
+        };
+        let namespace = Namespace { name: "sample".to_owned(), ..Namespace::default() };
+        let values = parameters.defaults();
+        let pod = PodFacts::new(&pod, &namespace);
+        let facts = Facts::new(&pod, "sample", "00000000000000000000", &values);
+        let rendered = self.0.render(&|leaf| Ok::<_, Infallible>(leaf.sample(&facts)));
+        rendered.unwrap_or_else(|never| match never {})
     }
 }
 
@@ -150,16 +171,19 @@ impl Node {
         }
     }
 
-    fn render(&self, facts: &Facts<'_, '_>) -> Result<Value, EvaluationError> {
+    fn render<E>(&self, leaf: &impl Fn(&Leaf) -> Result<Rendered, E>) -> Result<Value, E> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
-            Self::Leaf(leaf) => leaf.render(facts),
+            Self::Leaf(text) => leaf(text).map(Rendered::into_value),
             Self::List(nodes) => {
                 let mut list = Vec::with_capacity(nodes.len());
                 for node in nodes {
                     match node {
-                        Self::Leaf(leaf) => leaf.render_into(&mut list, facts)?,
-                        other => list.push(other.render(facts)?),
+                        Self::Leaf(text) => match leaf(text)? {
+                            Rendered::One(value) => list.push(value),
+                            Rendered::Elements(values) => list.extend(values),
+                        },
+                        other => list.push(other.render(leaf)?),
                     }
                 }
                 Ok(Value::Array(list))
@@ -167,7 +191,7 @@ impl Node {
             Self::Object(nodes) => {
                 let mut object = Map::with_capacity(nodes.len());
                 for (key, node) in nodes {
-                    object.insert(key.clone(), node.render(facts)?);
+                    object.insert(key.clone(), node.render(leaf)?);
                 }
                 Ok(Value::Object(object))
             }

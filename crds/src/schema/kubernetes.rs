@@ -2,9 +2,9 @@
 //!
 //! The API server prunes fields that a schema does not know, so every object in here preserves
 //! them: a policy may use fields of a Kubernetes newer than this build. Integers become
-//! int-or-string, because a field may hold one whole `${…}` in the place of its number. Booleans
-//! stay booleans: a union of boolean and text has no type, and `kubectl explain` and the
-//! API server's checks would lose the field for a use that is rare.
+//! int-or-string, because a field may hold one whole `${…}` in the place of its number. So may
+//! booleans, and a union of boolean and text has no type; the descriptions name the type, and what
+//! the API server then lets pass is refused when the policy is compiled.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -16,6 +16,8 @@ use serde_json::Value;
 
 use super::{INT_OR_STRING, PRESERVE_UNKNOWN_FIELDS, annotate};
 
+/// An expression, for fields where no other text makes sense.
+const EXPRESSION: &str = r"^\$\{";
 /// Most entries of the lists `env`, `volumeMounts` and `ports` of one container.
 const MAX_CONTAINER_LIST: u32 = 128;
 
@@ -55,6 +57,8 @@ impl<T: JsonSchema> JsonSchema for Unnamed<T> {
 /// `securityContext` of a pod: only what policies may add to.
 pub(crate) fn pod_security_context(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = PodSecurityContext::json_schema(generator);
+    open(&mut schema);
+    schema.remove(PRESERVE_UNKNOWN_FIELDS);
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.retain(|name, _| matches!(name.as_str(), "fsGroup" | "supplementalGroups"));
     }
@@ -74,17 +78,21 @@ pub(crate) fn atomic_map(schema: &mut Schema) {
 
 fn open(schema: &mut Schema) {
     transform_subschemas(&mut open, schema);
-    let is_integer = schema.get("type").is_some_and(|kind| kind == "integer");
-    if is_integer {
+    let is = |schema: &Schema, name: &str| schema.get("type").is_some_and(|kind| kind == name);
+    // `kubectl explain` shows no type for these two.
+    if is(schema, "integer") {
         schema.remove("type");
         schema.remove("format");
         schema.insert(INT_OR_STRING.to_owned(), true.into());
-        // `kubectl explain` shows no type for these.
         annotate(schema, "integer");
+    } else if is(schema, "boolean") {
+        schema.remove("type");
+        schema.insert(PRESERVE_UNKNOWN_FIELDS.to_owned(), true.into());
+        // Checks text only, so that true and false pass.
+        schema.insert("pattern".to_owned(), EXPRESSION.into());
+        annotate(schema, "boolean");
     }
-    if schema.get("type").is_some_and(|kind| kind == "object")
-        && schema.get("additionalProperties").is_none()
-    {
+    if is(schema, "object") && schema.get("additionalProperties").is_none() {
         schema.insert(PRESERVE_UNKNOWN_FIELDS.to_owned(), true.into());
     }
     for name in ["env", "volumeMounts", "ports"] {

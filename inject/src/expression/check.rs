@@ -26,6 +26,7 @@ enum Found {
 
 /// Checks one expression.
 pub(super) struct Checker<'c> {
+    variables: &'c [(&'static str, Object)],
     parameters: &'c Parameters,
     /// Parameters that the expression asks `has()` about.
     guarded: Vec<&'c str>,
@@ -34,10 +35,14 @@ pub(super) struct Checker<'c> {
 }
 
 impl<'c> Checker<'c> {
-    pub(super) fn check(syntax: &'c Syntax, parameters: &'c Parameters) -> Checked {
+    pub(super) fn check(
+        syntax: &'c Syntax,
+        variables: &'c [(&'static str, Object)],
+        parameters: &'c Parameters,
+    ) -> Checked {
         let mut guarded = Vec::new();
         syntax.for_each(&mut |part| guarded.extend(guard(part)));
-        Self { parameters, guarded, element: None }.value(syntax)
+        Self { variables, parameters, guarded, element: None }.value(syntax)
     }
 
     /// Checks what has to be a value.
@@ -109,10 +114,11 @@ impl<'c> Checker<'c> {
         if name == "params" {
             return Ok(Found::Parameters);
         }
-        let object = Object::VARIABLES.into_iter().find(|(known, _)| *known == name);
-        object.map(|(_, object)| Found::Object(object)).ok_or_else(|| {
-            let known = Object::VARIABLES.map(|(known, _)| known).join(", ");
-            SyntaxError::new(at, format!("{name} is not known; there are params, {known}"))
+        let object = self.variables.iter().find(|(known, _)| *known == name);
+        object.map(|(_, object)| Found::Object(*object)).ok_or_else(|| {
+            let known: Vec<_> = self.variables.iter().map(|(known, _)| *known).collect();
+            let message = format!("{name} is not known; there are params, {}", known.join(", "));
+            SyntaxError::new(at, message)
         })
     }
 

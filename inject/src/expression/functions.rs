@@ -7,6 +7,9 @@ use super::{
     value::{Str, Value},
 };
 
+/// What each piece that `split` makes costs, in steps.
+const STEPS_OF_A_PIECE: usize = 5;
+
 /// A function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
@@ -153,7 +156,9 @@ impl<'f> Evaluation<'f, '_> {
                 let Value::Text(text) = first else {
                     return Err(format!("a string is wanted, not {}", first.type_name()));
                 };
-                self.charge_text(text.as_str().len())?;
+                if !matches!(function, Function::StartsWith | Function::EndsWith) {
+                    self.charge_text(text.as_str().len())?;
+                }
                 self.text_function(function, text, &arguments[1..])
             }
         }
@@ -187,30 +192,28 @@ impl<'f> Evaluation<'f, '_> {
             }
             Function::Replace => {
                 let (old, new) = (argument(0)?, argument(1)?);
-                let times = whole.matches(old).count();
+                let times = whole.matches(old).take(self.left() + 1).count();
+                self.charge(times)?;
                 let length = times
                     .checked_mul(new.len())
                     .and_then(|added| (whole.len() - times * old.len()).checked_add(added))
                     .unwrap_or(usize::MAX);
-                self.charge(times / 8)?;
                 self.text_of_length(length)?;
                 Value::owned(&whole.replace(old, new))
             }
             Function::Split => {
                 let separator = argument(0)?;
-                let pieces: Vec<&str> = if separator.is_empty() {
-                    self.charge(whole.len() / 8)?;
-                    whole.split("").filter(|piece| !piece.is_empty()).collect()
-                } else {
-                    self.charge(whole.matches(separator).count() / 8)?;
-                    whole.split(separator).collect()
-                };
-                let start_of = |piece: &str| piece.as_ptr() as usize - whole.as_ptr() as usize;
-                let piece = |piece: &&str| {
-                    let start = start_of(piece);
-                    slice(text, start, start + piece.len())
-                };
-                Value::list(pieces.iter().map(piece).collect())
+                let mut pieces = Vec::new();
+                let mut start = 0;
+                for piece in whole.split(separator) {
+                    self.charge(STEPS_OF_A_PIECE)?;
+                    // An empty separator stands between characters, not before the first.
+                    if !separator.is_empty() || !piece.is_empty() {
+                        pieces.push(slice(text, start, start + piece.len()));
+                    }
+                    start += piece.len() + separator.len();
+                }
+                Value::list(pieces)
             }
             Function::IndexOf => position(whole, whole.find(argument(0)?)),
             Function::LastIndexOf => position(whole, whole.rfind(argument(0)?)),
@@ -243,7 +246,7 @@ impl<'f> Evaluation<'f, '_> {
             Value::List(elements) => elements.len(),
             Value::Map(entries) => entries.len(),
             Value::Entries(entries) => {
-                self.charge(entries.scanned() / 8)?;
+                self.charge(entries.scanned())?;
                 entries.keys().count()
             }
             other => return Err(format!("{} has no size", other.type_name())),

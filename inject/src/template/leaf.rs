@@ -11,10 +11,32 @@ use crate::{
     shape::Shape,
 };
 
+/// Text that fits where an expression would give some: a name, a label, a part of an image.
+const SAMPLE: &str = "sample";
+
+/// What a text with expressions has become.
+pub(super) enum Rendered {
+    One(Value),
+    /// They take the place of the text in the list that it stands in.
+    Elements(Vec<Value>),
+}
+
+impl Rendered {
+    /// The value of a field that is no element of a list.
+    pub(super) fn into_value(self) -> Value {
+        match self {
+            Self::One(value) => value,
+            Self::Elements(values) => Value::Array(values),
+        }
+    }
+}
+
 /// A text with at least one expression.
 pub(super) struct Leaf {
     path: String,
     target: Target,
+    /// It is an element of a list, whose place the elements of another can take.
+    in_list: bool,
     content: Content,
 }
 
@@ -89,20 +111,20 @@ impl Leaf {
             Err(segments) => Content::Mixed(segments),
         };
         let target = Target::of(shape)?;
-        let leaf = Self { path: path.to_owned(), target, content };
-        leaf.check(in_list)?;
+        let leaf = Self { path: path.to_owned(), target, in_list, content };
+        leaf.check()?;
         Ok(Ok(leaf))
     }
 
     /// Checks by types that the field will take what the expressions give.
-    fn check(&self, in_list: bool) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         match &self.content {
             Content::Whole(part) => {
                 let kind = match part.expression.result() {
-                    Type::List(element) if in_list => element,
+                    Type::List(element) if self.in_list => element,
                     kind => kind,
                 };
-                self.target.takes(kind, in_list).map_err(|wrong| part.refused(&wrong))
+                self.target.takes(kind, self.in_list).map_err(|wrong| part.refused(&wrong))
             }
             Content::Mixed(segments) => {
                 if matches!(self.target, Target::Integer | Target::Number | Target::Boolean) {
@@ -122,40 +144,45 @@ impl Leaf {
     }
 
     /// Renders the field.
-    pub(super) fn render(&self, facts: &Facts<'_, '_>) -> Result<Value, EvaluationError> {
+    pub(super) fn render(&self, facts: &Facts<'_, '_>) -> Result<Rendered, EvaluationError> {
         match &self.content {
-            Content::Whole(part) => {
-                let value = self.evaluate(part, facts)?;
-                if let (expression::Value::List(elements), Target::Unknown) = (&value, self.target)
+            Content::Whole(part) => match self.evaluate(part, facts)? {
+                expression::Value::List(elements)
+                    if self.in_list || self.target == Target::Unknown =>
                 {
                     let elements = elements.iter().map(|element| self.convert(element, part));
-                    return Ok(Value::Array(elements.collect::<Result<_, _>>()?));
+                    elements.collect::<Result<_, _>>().map(Rendered::Elements)
                 }
-                self.convert(&value, part)
+                value => self.convert(&value, part).map(Rendered::One),
+            },
+            Content::Mixed(segments) => {
+                self.render_mixed(segments, facts).map(|text| Rendered::One(text.into()))
             }
-            Content::Mixed(segments) => self.render_mixed(segments, facts).map(Value::String),
         }
     }
 
-    /// Renders the field into the list that it is an element of: a list takes its place.
-    pub(super) fn render_into(
-        &self,
-        list: &mut Vec<Value>,
-        facts: &Facts<'_, '_>,
-    ) -> Result<(), EvaluationError> {
-        let Content::Whole(part) = &self.content else {
-            list.push(self.render(facts)?);
-            return Ok(());
-        };
-        match self.evaluate(part, facts)? {
-            expression::Value::List(elements) => {
-                for element in elements.iter() {
-                    list.push(self.convert(element, part)?);
+    /// Renders the field, or gives something that fits it.
+    pub(super) fn sample(&self, facts: &Facts<'_, '_>) -> Rendered {
+        self.render(facts).unwrap_or_else(|_| {
+            Rendered::One(match (&self.content, self.target) {
+                (_, Target::Integer | Target::Number | Target::IntegerOrText) => 1.into(),
+                (_, Target::Boolean) => false.into(),
+                (_, Target::Quantity) => "1".into(),
+                (Content::Whole(_), Target::Text | Target::Unknown) => SAMPLE.into(),
+                (Content::Mixed(segments), Target::Text | Target::Unknown) => {
+                    let segment = |segment: &Segment| match segment {
+                        Segment::Text(text) => text.clone(),
+                        Segment::Expression(part) => {
+                            let value = part.expression.evaluate(facts).ok();
+                            value
+                                .and_then(|value| text(&value))
+                                .unwrap_or_else(|| SAMPLE.to_owned())
+                        }
+                    };
+                    segments.iter().map(segment).collect::<String>().into()
                 }
-            }
-            value => list.push(self.convert(&value, part)?),
-        }
-        Ok(())
+            })
+        })
     }
 
     fn render_mixed(
