@@ -132,7 +132,7 @@ impl<'f> Evaluation<'f, '_> {
                 let text = self.value(text)?;
                 let text = text_of(&text, "matches")?;
                 // A table look-up for each byte is dearer than a comparison.
-                self.charge(text.len() / 8)?;
+                self.charge(text.len() / 4)?;
                 Ok(Value::Boolean(pattern.matches(text)))
             }
             Node::Iterate(iteration, range, body) => self.iterate(*iteration, range, body),

@@ -5,7 +5,12 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::{Namespace, Pod, PolicyId, facts::PodFacts, problem::Problems, read};
+use crate::{
+    Namespace, Pod, PolicyId,
+    facts::{Member, PodFacts},
+    problem::Problems,
+    read,
+};
 
 const POD: &str = r#"{
   "metadata": {
@@ -475,6 +480,58 @@ fn what_a_policy_puts_in_by_expressions_is_bounded() {
         let given = (0..10).take_while(|_| expression.evaluate(facts).is_ok()).count();
         assert_eq!(given, 4);
     });
+}
+
+const REFERENCE: &str = include_str!("../../../docs/reference/expressions.md");
+
+#[test]
+fn the_reference_names_all_that_can_be_read_and_called() {
+    let mut names: Vec<String> = functions::names().map(|name| format!("`{name}")).collect();
+    let mut objects = Object::VARIABLES.map(|(name, object)| (name.to_owned(), object)).to_vec();
+    while let Some((path, object)) = objects.pop() {
+        for (name, member) in object.members() {
+            let path = format!("{path}.{name}");
+            match member {
+                Member::Object(object) => objects.push((path, *object)),
+                Member::Fact(..) => names.push(format!("`{path}`")),
+            }
+        }
+    }
+    assert!(names.len() > 30);
+    for name in names {
+        assert!(REFERENCE.contains(&name), "{name} is missing");
+    }
+}
+
+#[test]
+fn the_examples_of_the_reference_compile() {
+    let section = REFERENCE.split("## Examples").nth(1).unwrap().split("\n## ").next().unwrap();
+    let (templates, conditions) = section.split_once("As match conditions").unwrap();
+    let examples = |part: &'static str| {
+        part.lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+            .map(|(code, _)| code)
+    };
+    let (mut problems, mut compiled) = (Problems::default(), 0);
+    for example in examples(templates) {
+        assert!(example.contains("${"), "{example}");
+        let shape = &crate::shape::Shape::Unknown;
+        let parameters = parameters();
+        crate::template::Template::compile(
+            &example.into(),
+            shape,
+            example,
+            &parameters,
+            &mut problems,
+        );
+        compiled += 1;
+    }
+    assert_eq!(problems.or_ok(()), Ok(()));
+    for example in examples(conditions) {
+        assert_eq!(Expression::condition(example, &parameters()).err(), None, "{example}");
+        compiled += 1;
+    }
+    assert!(compiled > 10);
 }
 
 /// Expressions of constants that both evaluators know, from types that fit.

@@ -57,6 +57,12 @@ const GLOBALS: [(&str, Function); 4] = [
     ("double", Function::ToDouble),
 ];
 
+/// All functions by name, `matches` aside.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().chain(&GLOBALS).map(|(name, _)| *name)
+}
+
 impl Function {
     /// Finds a function by name; the error names those that there are.
     pub(super) fn find(name: &str, is_method: bool) -> Result<Self, String> {

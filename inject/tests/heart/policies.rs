@@ -34,6 +34,8 @@ fn side(more: Value) -> Value {
 #[case(side(json!({"env": [{"value": "x"}]})), "spec.sidecars[0].env[0].name: is missing")]
 #[case(side(json!({"resources": {"limits": {"memory": "64 MB"}}})), "spec.sidecars[0].resources.limits.memory: \"64 MB\" is not a quantity")]
 #[case(side(json!({"command": "sh"})), "spec.sidecars[0].command: has the wrong type")]
+#[case(side(json!({"volumeMounts": [{"name": "v", "mountPath": "/a", "readOnly": "yes"}]})), "spec.sidecars[0].volumeMounts[0].readOnly: has the wrong type")]
+#[case(side(json!({"volumeMounts": [{"name": "v", "mountPath": "/a", "readOnly": [1]}]})), "spec.sidecars[0].volumeMounts[0].readOnly: has the wrong type")]
 #[case(json!({"volumes": [{"name": "v"}]}), "spec.volumes[0]: must name exactly one source")]
 #[case(json!({"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]}), "spec.volumes[0]: must name exactly one source")]
 #[case(json!({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "big"}}]}), "spec.volumes[0].emptyDir.sizeLimit: \"big\" is not a quantity")]
