@@ -31,8 +31,6 @@ struct Declaration {
     constraints: Constraints,
     default: Option<ParameterValue>,
     required: bool,
-    /// What stands for it where no pod is at hand.
-    sample: ParameterValue,
 }
 
 /// The values of all parameters for one pod.
@@ -95,23 +93,11 @@ impl Parameters {
         self.declared.iter().map(|declaration| declaration.name.as_str())
     }
 
-    /// The annotations that set the parameters, in the order of the declarations.
-    pub(crate) fn annotations(&self) -> impl Iterator<Item = &str> {
-        self.declared.iter().map(|declaration| declaration.annotation.as_str())
-    }
-
     /// The values for a pod: from the nearest level whose annotations set one (the pod, then its
     /// namespace), else the default.
     pub(crate) fn values(&self, levels: [&dyn Lookup; 2]) -> Result<Values<'_>, BadParameter> {
         let values = self.declared.iter().map(|declaration| declaration.value(levels));
         Ok(Values { values: values.collect::<Result<_, _>>()? })
-    }
-
-    /// Values to try a policy with where no pod is at hand: defaults, and for parameters without one
-    /// a value that fits the declaration as far as one can be found.
-    pub(crate) fn defaults(&self) -> Values<'_> {
-        let sample = |declaration: &Declaration| Some(Cow::Owned(declaration.sample.clone()));
-        Values { values: self.declared.iter().map(sample).collect() }
     }
 
     /// Position, type and whether every pod has a value.
@@ -159,7 +145,6 @@ impl Declaration {
             name: parameter.name.clone(),
             kind: parameter.kind,
             annotation: format!("{prefix}{}.{}", id.name, parameter.name),
-            sample: default.clone().unwrap_or_else(|| constraints.sample(parameter.kind)),
             constraints,
             default,
             required: parameter.required,

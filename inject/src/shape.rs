@@ -42,31 +42,6 @@ impl Shape {
         pod(&["spec", "volumes"]).element()
     }
 
-    /// A `VolumeMount`.
-    pub(crate) fn volume_mount() -> &'static Self {
-        Self::container().field("volumeMounts").element()
-    }
-
-    /// An `EnvVar`.
-    pub(crate) fn env_var() -> &'static Self {
-        Self::container().field("env").element()
-    }
-
-    /// An `EnvFromSource`.
-    pub(crate) fn env_from_source() -> &'static Self {
-        Self::container().field("envFrom").element()
-    }
-
-    /// A `Probe`.
-    pub(crate) fn probe() -> &'static Self {
-        Self::container().field("livenessProbe")
-    }
-
-    /// A `Lifecycle`.
-    pub(crate) fn lifecycle() -> &'static Self {
-        Self::container().field("lifecycle")
-    }
-
     /// A `HostAlias`.
     pub(crate) fn host_alias() -> &'static Self {
         pod(&["spec", "hostAliases"]).element()
@@ -155,6 +130,11 @@ mod tests {
     #[case("ports.[].name", Shape::Text)]
     #[case("livenessProbe.httpGet.port", Shape::IntegerOrText)]
     #[case("livenessProbe.grpc.port", Shape::Integer)]
+    #[case("livenessProbe.periodSeconds", Shape::Integer)]
+    #[case("lifecycle.preStop.sleep.seconds", Shape::Integer)]
+    #[case("volumeMounts.[].readOnly", Shape::Boolean)]
+    #[case("env.[].value", Shape::Text)]
+    #[case("envFrom.[].prefix", Shape::Text)]
     #[case("resources.limits.memory", Shape::Quantity)]
     #[case("securityContext.runAsNonRoot", Shape::Boolean)]
     #[case("securityContext.runAsUser", Shape::Integer)]
@@ -175,11 +155,6 @@ mod tests {
             (Shape::volume(), "name", Shape::Text),
             (Shape::volume().field("emptyDir"), "sizeLimit", Shape::Quantity),
             (Shape::volume().field("secret"), "defaultMode", Shape::Integer),
-            (Shape::volume_mount(), "readOnly", Shape::Boolean),
-            (Shape::env_var(), "value", Shape::Text),
-            (Shape::env_from_source(), "prefix", Shape::Text),
-            (Shape::probe(), "periodSeconds", Shape::Integer),
-            (Shape::lifecycle().field("preStop").field("sleep"), "seconds", Shape::Integer),
             (Shape::host_alias(), "ip", Shape::Text),
             (Shape::local_object_reference(), "name", Shape::Text),
             (Shape::pod_security_context(), "fsGroup", Shape::Integer),

@@ -6,17 +6,11 @@
 
 mod leaf;
 
-use std::{convert::Infallible, fmt};
+use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{
-    Metadata, Namespace, Pod, Text,
-    facts::{Facts, PodFacts},
-    parameters::Parameters,
-    problem::Problems,
-    shape::Shape,
-};
+use crate::{facts::Facts, parameters::Parameters, problem::Problems, shape::Shape};
 use leaf::{Leaf, Rendered};
 
 /// A value of a policy, compiled.
@@ -74,21 +68,6 @@ impl Template {
     /// Renders the value for a pod.
     pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Value, EvaluationError> {
         self.0.render(&|leaf| leaf.render(facts))
-    }
-
-    /// Renders the value as it could be, to check a policy where no pod is at hand: parameters at
-    /// their defaults, and something that fits the field where an expression needs more.
-    pub(crate) fn sample(&self, parameters: &Parameters) -> Value {
-        let pod = Pod {
-            metadata: Metadata { name: Some(Text("sample".into())), ..Metadata::default() },
-            spec: None,
-        };
-        let namespace = Namespace { name: "sample".to_owned(), ..Namespace::default() };
-        let values = parameters.defaults();
-        let pod = PodFacts::new(&pod, &namespace);
-        let facts = Facts::new(&pod, "sample", "00000000000000000000", &values);
-        let rendered = self.0.render(&|leaf| Ok::<_, Infallible>(leaf.sample(&facts)));
-        rendered.unwrap_or_else(|never| match never {})
     }
 }
 

@@ -8,22 +8,6 @@ use serde_json::Value;
 use super::{ParameterValue, shortened, value::describe};
 use crate::{pattern::Pattern, problem::Problems};
 
-/// Values tried where a pattern asks for text and nothing says which.
-const SAMPLES: [&str; 12] = [
-    "value",
-    "a",
-    "1",
-    "a.b",
-    "10",
-    "1.0.0",
-    "true",
-    "example.com",
-    "example.com/a:1",
-    "/a",
-    "http://example.com",
-    "",
-];
-
 /// The constraints of one parameter.
 #[derive(Default)]
 pub(super) struct Constraints {
@@ -118,34 +102,6 @@ impl Constraints {
             text = format!("{text} that matches the pattern {}", pattern.as_str());
         }
         text
-    }
-
-    /// A value that fits, as far as one can be found.
-    pub(super) fn sample(&self, kind: ParameterType) -> ParameterValue {
-        let text = || {
-            let fits = |text: &&str| self.pattern.as_ref().is_none_or(|p| p.matches(text));
-            SAMPLES.into_iter().find(fits).unwrap_or(SAMPLES[0]).to_owned()
-        };
-        let chosen = self.choices.first().cloned();
-        if kind == ParameterType::StringList {
-            return ParameterValue::List(vec![match chosen {
-                Some(ParameterValue::Text(chosen)) => chosen,
-                _ => text(),
-            }]);
-        }
-        let candidate = match kind {
-            ParameterType::String | ParameterType::StringList => ParameterValue::Text(text()),
-            ParameterType::Integer => ParameterValue::Integer(1),
-            ParameterType::Number => ParameterValue::Number(1.0),
-            ParameterType::Boolean => ParameterValue::Boolean(false),
-            ParameterType::Quantity => ParameterValue::Quantity("1".to_owned()),
-            ParameterType::Duration => ParameterValue::Duration("1s".to_owned()),
-        };
-        chosen.unwrap_or_else(|| {
-            let bounds = [Some(candidate.clone()), self.minimum.clone(), self.maximum.clone()];
-            let fitting = bounds.into_iter().flatten().find(|value| self.check(value).is_ok());
-            fitting.unwrap_or(candidate)
-        })
     }
 
     fn choices_for_people(&self) -> String {

@@ -11,9 +11,6 @@ use crate::{
     shape::Shape,
 };
 
-/// Text that fits where an expression would give some: a name, a label, a part of an image.
-const SAMPLE: &str = "sample";
-
 /// What a text with expressions has become.
 pub(super) enum Rendered {
     One(Value),
@@ -159,30 +156,6 @@ impl Leaf {
                 self.render_mixed(segments, facts).map(|text| Rendered::One(text.into()))
             }
         }
-    }
-
-    /// Renders the field, or gives something that fits it.
-    pub(super) fn sample(&self, facts: &Facts<'_, '_>) -> Rendered {
-        self.render(facts).unwrap_or_else(|_| {
-            Rendered::One(match (&self.content, self.target) {
-                (_, Target::Integer | Target::Number | Target::IntegerOrText) => 1.into(),
-                (_, Target::Boolean) => false.into(),
-                (_, Target::Quantity) => "1".into(),
-                (Content::Whole(_), Target::Text | Target::Unknown) => SAMPLE.into(),
-                (Content::Mixed(segments), Target::Text | Target::Unknown) => {
-                    let segment = |segment: &Segment| match segment {
-                        Segment::Text(text) => text.clone(),
-                        Segment::Expression(part) => {
-                            let value = part.expression.evaluate(facts).ok();
-                            value
-                                .and_then(|value| text(&value))
-                                .unwrap_or_else(|| SAMPLE.to_owned())
-                        }
-                    };
-                    segments.iter().map(segment).collect::<String>().into()
-                }
-            })
-        })
     }
 
     fn render_mixed(

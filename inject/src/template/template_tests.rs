@@ -105,32 +105,6 @@ fn constant_parts_need_no_rendering() {
 }
 
 #[test]
-fn a_sample_fits_the_fields_where_no_pod_is_at_hand() {
-    let value = json!({
-        "image": "r/${pod.metadata.labels.app}:${params.level}",
-        "args": ["--port=${params.port}", "${params.hosts}", "${workload.name}", "${pod.spec.nodeName}"],
-        "ports": [{"containerPort": "${int(pod.metadata.labels.port)}"}],
-        "resources": {"limits": {"memory": "${pod.metadata.annotations['x/memory']}"}},
-        "securityContext": {"privileged": "${pod.metadata.labels.app == 'root'}"},
-        "livenessProbe": {"httpGet": {"port": "${pod.metadata.labels.port}"}},
-        "ofTomorrow": "${pod.metadata.labels.x}",
-    });
-    let Ok(Compiled::Template(template)) = compile(&value, Shape::container()) else {
-        panic!("is no template");
-    };
-    let expected = json!({
-        "image": "r/sample:info",
-        "args": ["--port=8080", "a", "b", "sample", "sample"],
-        "ports": [{"containerPort": 1}],
-        "resources": {"limits": {"memory": "1"}},
-        "securityContext": {"privileged": false},
-        "livenessProbe": {"httpGet": {"port": 1}},
-        "ofTomorrow": "sample",
-    });
-    assert_eq!(template.sample(&parameters()), expected);
-}
-
-#[test]
 fn every_problem_is_named() {
     let value = json!({"image": "${A}", "args": ["${B}"]});
     assert_eq!(compile(&value, Shape::container()).err().map(|problems| problems.len()), Some(2));
