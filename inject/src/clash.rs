@@ -123,7 +123,7 @@ impl fmt::Display for Clash {
                 ": the label {key} is set by one, and the other selects by it; select by another label"
             ),
         }?;
-        write!(formatter, ", or let {} and {} select different pods", policy, other)?;
+        write!(formatter, ", or let {policy} and {other} select different pods")?;
         let mut labels = pod_labels.iter();
         if let Some((key, value)) = labels.next() {
             write!(formatter, " (both reach pods with {key}={value}")?;
@@ -226,7 +226,7 @@ fn volumes(policy: &Footprint, other: &Footprint) -> Option<Found> {
 fn mounts(policy: &Footprint, other: &Footprint) -> Option<Found> {
     policy.mounts.iter().find_map(|mount| {
         other.mounts.iter().find_map(|found| {
-            if mount.mount_path != found.mount_path {
+            if mount.place != found.place {
                 return None;
             }
             let field = difference(Kind::Mount, &mount.json, &found.json, &["mountPath"])?;
@@ -234,7 +234,7 @@ fn mounts(policy: &Footprint, other: &Footprint) -> Option<Found> {
             if !share_a_container(mount, found, is_app) {
                 return None;
             }
-            let collision = Collision::Mount { path: mount.mount_path.clone(), field };
+            let collision = Collision::Mount { path: mount.place.clone(), field };
             Some((collision, mount.path.clone(), found.path.clone()))
         })
     })

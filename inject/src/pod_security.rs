@@ -172,9 +172,7 @@ impl Violation {
         let exempt = match self.exempt {
             Exempt::None => false,
             Exempt::Windows => windows,
-            Exempt::SeccompProfile => {
-                windows || pod.seccomp_profile.is_some_and(|profile| is_confined(profile))
-            }
+            Exempt::SeccompProfile => windows || pod.seccomp_profile.is_some_and(is_confined),
             Exempt::NonRoot => user_namespace || pod.run_as_non_root == Some(true),
             Exempt::UserNamespace => user_namespace,
             Exempt::UserNamespaceInBaseline => user_namespace && enforced.level == Level::Baseline,

@@ -140,8 +140,9 @@ impl Selector {
         }
         let mut labels = BTreeMap::new();
         for (key, operators) in by_key {
-            if let Some(value) = common_value(&operators)? {
-                labels.insert(key.to_owned(), value);
+            // A label that may be absent is.
+            if !operators.iter().all(|operator| operator.allows(None)) {
+                labels.insert(key.to_owned(), common_value(&operators)?);
             }
         }
         Some(labels)
@@ -188,26 +189,22 @@ impl Operator {
     }
 }
 
-/// What a label can be that meets all requirements: a value, or absent. None if it cannot meet them.
-fn common_value(operators: &[&Operator]) -> Option<Option<String>> {
-    let allows = |value: Option<&str>| operators.iter().all(|operator| operator.allows(value));
-    if allows(None) {
-        return Some(None);
-    }
-    let named = operators.iter().flat_map(|operator| match operator {
+/// A value of a label that meets all requirements.
+fn common_value(operators: &[&Operator]) -> Option<String> {
+    let allows = |value: &str| operators.iter().all(|operator| operator.allows(Some(value)));
+    let mut named = operators.iter().flat_map(|operator| match operator {
         Operator::In(values) => values.as_slice(),
         _ => &[],
     });
-    if let Some(value) = named.clone().find(|value| allows(Some(value))) {
-        return Some(Some(value.clone()));
+    if let Some(value) = named.find(|value| allows(value)) {
+        return Some(value.clone());
     }
     // Of these, one more than there are values to avoid is free.
-    let avoided: usize = operators
-        .iter()
-        .map(|operator| if let Operator::NotIn(values) = operator { values.len() } else { 0 })
-        .sum();
-    let free = (0..=avoided).map(|number| format!("any-{number}"));
-    free.into_iter().find(|value| allows(Some(value))).map(Some)
+    let avoided = operators.iter().map(|operator| match operator {
+        Operator::NotIn(values) => values.len(),
+        _ => 0,
+    });
+    (0..=avoided.sum()).map(|number: usize| format!("any-{number}")).find(|value| allows(value))
 }
 
 fn one_of(values: &[String]) -> String {

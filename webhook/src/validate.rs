@@ -1,7 +1,7 @@
 //! Reviews of our own two kinds: a policy that does not compile is refused when it is written.
 
 use crds::PolicySpec;
-use inject::{Invalid, PolicyId, Problem, Raw, compile};
+use inject::{Advice, Invalid, PolicyId, Problem, Raw, advice, compile, unknown_fields};
 use serde::Deserialize;
 
 use crate::{
@@ -69,11 +69,19 @@ fn check(request: &Request<'_, Policy<'_>>, policy: &Policy<'_>) -> Answer {
         Err(problem) => return refused(problem.to_string()),
     };
     match compile(id.clone(), &metadata.uid, metadata.generation, &spec) {
-        Ok(_) => Answer::allowed(),
+        Ok(_) => Answer { warnings: warnings(&spec), ..Answer::allowed() },
         Err(Invalid { problems }) => {
             refused(problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))
         }
     }
+}
+
+/// What is accepted and may not be what was meant.
+fn warnings(spec: &PolicySpec) -> Vec<String> {
+    let unknown = unknown_fields(spec).into_iter().map(|path| {
+        format!("{path}: this version knows no such field; it goes into pods as it is")
+    });
+    unknown.chain(advice(spec).iter().map(Advice::to_string)).collect()
 }
 
 fn read_spec(policy: &Policy<'_>) -> Result<PolicySpec, Problem> {
@@ -89,4 +97,49 @@ fn read_spec(policy: &Policy<'_>) -> Result<PolicySpec, Problem> {
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         Problem { path, message }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Reviewed, review_policy};
+
+    fn response(spec: &Value) -> Value {
+        let policy = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
+        let request =
+            json!({"uid": "1", "operation": "CREATE", "namespace": "shop", "object": policy});
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
+        let Reviewed::Answered { body, .. } = review_policy(&review.to_string()).unwrap() else {
+            panic!("a policy needs no namespace");
+        };
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        answer["response"].clone()
+    }
+
+    #[test]
+    fn an_accepted_policy_is_warned_of_what_may_hurt() {
+        let amounts = json!({"cpu": "10m", "memory": "32Mi"});
+        let mut spec = json!({"sidecars": [{"name": "side", "image": "s",
+            "resources": {"requests": amounts, "limits": amounts}, "newer": 1}]});
+        let answer = response(&spec);
+        assert_eq!(answer["allowed"], true);
+        assert_eq!(
+            answer["warnings"],
+            json!([
+                "spec.sidecars[0].newer: this version knows no such field; it goes into pods as it is",
+                "spec.sidecars[0].image: an image without a tag is the latest of the day the node pulled it; name a version or a digest (image-tag-latest)",
+            ])
+        );
+        spec["sidecars"][0]["image"] = json!("s:1");
+        spec["sidecars"][0].as_object_mut().unwrap().remove("newer");
+        assert_eq!(response(&spec)["warnings"], Value::Null);
+    }
+
+    #[test]
+    fn a_refused_policy_is_told_what_is_wrong_and_nothing_else() {
+        let answer = response(&json!({"sidecars": [{"name": "Side", "image": "s"}]}));
+        assert_eq!(answer["allowed"], false);
+        assert_eq!(answer["warnings"], Value::Null);
+    }
 }

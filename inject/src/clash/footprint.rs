@@ -54,7 +54,7 @@ pub(super) struct Volume {
 pub(super) struct Mount {
     pub(super) path: String,
     /// Where it is mounted, without a slash at the end.
-    pub(super) mount_path: String,
+    pub(super) place: String,
     pub(super) patterns: Vec<String>,
     pub(super) include: ContainersIncluded,
     pub(super) json: Box<str>,
@@ -168,7 +168,7 @@ fn mounts(spec: &PolicySpec) -> Vec<Mount> {
             let trimmed = mount_path.trim_end_matches('/');
             mounts.push(Mount {
                 path: format!("spec.appContainers[{index}].volumeMounts[{position}]"),
-                mount_path: if trimmed.is_empty() { mount_path } else { trimmed }.to_owned(),
+                place: if trimmed.is_empty() { mount_path } else { trimmed }.to_owned(),
                 patterns: entry.containers.clone(),
                 include: entry.include,
                 json: Value::Object(mount.clone()).to_string().into(),

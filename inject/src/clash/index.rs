@@ -207,7 +207,7 @@ fn claims_of(footprint: &Footprint) -> impl Iterator<Item = Claim> {
         .map(|container| Claim::Container(container.name.clone()))
         .chain(targets.map(Claim::PlacedBeside))
         .chain(footprint.volumes.iter().map(|volume| Claim::Volume(volume.name.clone())))
-        .chain(footprint.mounts.iter().map(|mount| Claim::MountPath(mount.mount_path.clone())))
+        .chain(footprint.mounts.iter().map(|mount| Claim::MountPath(mount.place.clone())))
         .chain(footprint.host_ports.iter().map(|port| Claim::HostPort(port.number)))
         .chain(footprint.labels.iter().cloned().map(Claim::SetsLabel))
         .chain(footprint.pods.keys().map(|key| Claim::SelectsByLabel(key.to_owned())))

@@ -38,10 +38,8 @@ pub(super) fn check(volume: &Object<'_>, problems: &mut Problems) {
             source.require(field, problems);
         }
         match kind {
-            "nfs" => {
-                if source.filled("path").is_some_and(|path| !path.starts_with('/')) {
-                    problems.add(source.at("path"), "must be absolute");
-                }
+            "nfs" if source.filled("path").is_some_and(|path| !path.starts_with('/')) => {
+                problems.add(source.at("path"), "must be absolute");
             }
             "iscsi" => iscsi(volume, &source, problems),
             "fc" => fibre_channel(&source, problems),

@@ -48,9 +48,12 @@ pub(super) fn check_between(containers: &[(&str, Object<'_>)], problems: &mut Pr
 /// The port of the node that a port takes, as far as it is known.
 fn on_node<'a>(port: &Object<'a>) -> Option<HostPort<'a>> {
     let number = port.number("hostPort").filter(|number| *number != 0)?;
-    let text = |field: &str, otherwise: &'static str| match port.has(field) {
-        false => Some(otherwise),
-        true => port.text(field).map(|text| if text.is_empty() { otherwise } else { text }),
+    let text = |field: &str, otherwise: &'static str| {
+        if port.has(field) {
+            port.text(field).map(|text| if text.is_empty() { otherwise } else { text })
+        } else {
+            Some(otherwise)
+        }
     };
     Some((text("protocol", "TCP")?, text("hostIP", "")?, number))
 }

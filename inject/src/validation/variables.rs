@@ -193,7 +193,7 @@ pub(super) fn resource_field(reference: &Object<'_>, taker: Taker, problems: &mu
     }
     let Some(divisor) = reference.quantity("divisor", problems) else { return };
     let text = reference.quantity_text("divisor").unwrap_or_default();
-    let (fits, supported) = if resource.ends_with(".cpu") {
+    let (fits, supported) = if resource == "limits.cpu" || resource == "requests.cpu" {
         (is_divisor(&text, &divisor, &["1m", "1"]), "1m and 1")
     } else {
         let sizes =

@@ -7,7 +7,9 @@
     reason = "a test that fails here says where, and values read best in place"
 )]
 
+mod advice;
 mod append;
+mod clashes;
 mod conflicts;
 mod expressions;
 mod fixture;
@@ -22,6 +24,7 @@ mod placement;
 mod pod_additions;
 mod policies;
 mod policy_laws;
+mod refusals;
 mod second_call;
 mod verdicts;
 mod workloads;
