@@ -56,7 +56,6 @@ pub use injection::{Decision, Outcome, Request, inject};
 pub use journal::Journal;
 pub use notice::Notice;
 pub use pod::{Entries, Metadata, Owner, Pod, Text};
-pub use pod_security::Level;
 pub use policy::{ContainerList, Policy};
 pub use policy_set::PolicySet;
 pub use problem::{Invalid, Problem};

@@ -9,7 +9,7 @@ mod verdicts_tests;
 
 use std::{fmt, str::FromStr};
 
-use crds::{OperatingSystem, PolicySpec, Sidecar, Volume};
+use crds::{PolicySpec, Sidecar, Volume};
 use serde_json::Value;
 
 use crate::{select::Lookup, validation};
@@ -62,7 +62,7 @@ const SELINUX_TYPES: [(&str, u32); 5] = [
 
 /// A level of the Pod Security Standards; the greater, the less it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub(crate) enum Level {
     /// Everything.
     Privileged,
     /// No known ways to more privileges.
@@ -186,13 +186,12 @@ impl Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodSecurity {
     violations: Vec<Violation>,
-    operating_system: OperatingSystem,
 }
 
 impl PodSecurity {
     /// Looks through a policy. An expression is given the benefit of the doubt.
     pub(crate) fn of(spec: &PolicySpec) -> Self {
-        let mut security = Self { operating_system: spec.os, ..Self::default() };
+        let mut security = Self::default();
         for (index, sidecar) in spec.sidecars.iter().enumerate() {
             security.add_sidecar(sidecar, &format!("spec.sidecars[{index}]"));
         }
@@ -222,36 +221,6 @@ impl PodSecurity {
     ) -> impl Iterator<Item = &Violation> {
         let pod = *pod;
         self.violations.iter().filter(move |violation| violation.counts(enforced, &pod))
-    }
-
-    /// The strictest level that a pod with this policy can pass, if the pod does its part, and what
-    /// is in the way of the next one.
-    pub(crate) fn highest_level(&self) -> (Level, Option<&Violation>) {
-        let (linux, windows) = ("linux", "windows");
-        let systems: &[&str] = match self.operating_system {
-            OperatingSystem::Linux => &[linux],
-            OperatingSystem::Windows => &[windows],
-            OperatingSystem::Any => &[linux, windows],
-        };
-        let first = |level: Level| {
-            let enforced = Enforced { level, minor_version: u32::MAX };
-            let mut found = systems.iter().map(|system| {
-                let pod = PodContext {
-                    run_as_non_root: Some(true),
-                    seccomp_profile: (*system == linux).then_some("RuntimeDefault"),
-                    operating_system: Some(system),
-                    host_users: None,
-                };
-                self.violations(enforced, &pod).next()
-            });
-            // It passes if it passes on one of the systems.
-            found.try_fold(None, |_, violation| violation.map(Some)).flatten()
-        };
-        match (first(Level::Baseline), first(Level::Restricted)) {
-            (Some(violation), _) => (Level::Privileged, Some(violation)),
-            (None, Some(violation)) => (Level::Baseline, Some(violation)),
-            (None, None) => (Level::Restricted, None),
-        }
     }
 
     fn add(&mut self, level: Level, path: String, message: impl Into<String>) {

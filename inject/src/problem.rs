@@ -45,12 +45,6 @@ impl Problems {
         self.0.push(Problem { path: path.into(), message: message.into() });
     }
 
-    /// What was found so far.
-    #[cfg(test)]
-    pub(crate) fn list(&self) -> &[Problem] {
-        &self.0
-    }
-
     pub(crate) fn or_ok<T>(self, value: T) -> Result<T, Invalid> {
         if self.0.is_empty() { Ok(value) } else { Err(Invalid { problems: self.0 }) }
     }
