@@ -1,21 +1,23 @@
 //! The compiled policies of a cluster, and an index that finds those that can match a pod.
 //!
 //! Looking up costs by what can match, not by how many policies exist, and a change by the policy
-//! that changes. Everything is kept in persistent maps: a clone is made in no time, shares what does
-//! not change, and stays as it is whatever happens to the original.
+//! that changes. A clone is made in no time, shares what does not change, and stays as it is whatever
+//! happens to the original.
 
-mod label_index;
-mod policies;
+mod index;
+mod scope;
+mod sharded;
 #[cfg(test)]
 mod tests;
 
 use std::{ptr, sync::Arc};
 
-use crds::{Activation, OptOut};
+use foldhash::fast::RandomState;
+use rpds::HashTrieMapSync;
 
 use self::{
-    label_index::LabelIndex,
-    policies::{Empty, Map, Policies, change},
+    index::{FoundBy, Index},
+    scope::Scope,
 };
 use crate::{
     Metadata, Namespace, Policy, PolicyId,
@@ -26,35 +28,9 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct PolicySet {
     cluster: Scope,
-    namespaces: Map<Scope>,
+    namespaces: HashTrieMapSync<String, Scope, RandomState>,
+    index: Index,
     length: usize,
-}
-
-/// The policies of one namespace, or those of the cluster kind. Names are unique in it.
-#[derive(Clone, Debug, Default)]
-struct Scope {
-    by_name: Policies,
-    // Every policy stands in exactly one of the next four.
-    /// Policies found by a label they demand of the pod.
-    pods: LabelIndex,
-    /// Policies found by a label they demand of the pod's namespace.
-    namespaces: LabelIndex,
-    /// Policies that demand no label and that owners have to ask for by name.
-    on_request: Policies,
-    /// Policies that demand no label: candidates for every pod.
-    others: Policies,
-    /// Labels by which policies select pods, and how many do.
-    selected: Map<Count>,
-}
-
-/// A number of policies.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count(usize);
-
-impl Empty for Count {
-    fn is_empty(&self) -> bool {
-        self.0 == 0
-    }
 }
 
 impl PolicySet {
@@ -62,22 +38,36 @@ impl PolicySet {
     pub fn insert(&mut self, policy: Arc<Policy>) {
         self.remove(&policy.id);
         self.length += 1;
+        let found_by = self.index.insert(&policy);
         match policy.id.namespace.clone() {
-            None => self.cluster.insert(policy),
-            Some(namespace) => {
-                change(&mut self.namespaces, &namespace, |scope| scope.insert(policy));
-            }
+            None => self.cluster.insert(policy, found_by),
+            Some(namespace) => match self.namespaces.get_mut(&namespace) {
+                Some(scope) => scope.insert(policy, found_by),
+                None => {
+                    let mut scope = Scope::default();
+                    scope.insert(policy, found_by);
+                    self.namespaces.insert_mut(namespace, scope);
+                }
+            },
         }
     }
 
     /// Removes a policy, if it is there.
     pub fn remove(&mut self, id: &PolicyId) {
-        let Some(policy) = self.get(id).cloned() else { return };
+        let Some((policy, found_by)) = self.scope(id).and_then(|scope| scope.get(&id.name)) else {
+            return;
+        };
+        let policy = Arc::clone(policy);
         self.length -= 1;
+        self.index.remove(&policy, found_by);
         match &id.namespace {
-            None => self.cluster.remove(&policy),
+            None => self.cluster.remove(&id.name),
             Some(namespace) => {
-                change(&mut self.namespaces, namespace, |scope| scope.remove(&policy));
+                let Some(scope) = self.namespaces.get_mut(namespace) else { return };
+                scope.remove(&id.name);
+                if scope.is_empty() {
+                    self.namespaces.remove_mut(namespace);
+                }
             }
         }
     }
@@ -85,17 +75,13 @@ impl PolicySet {
     /// The policy of this identity.
     #[must_use]
     pub fn get(&self, id: &PolicyId) -> Option<&Arc<Policy>> {
-        let scope = match &id.namespace {
-            None => &self.cluster,
-            Some(namespace) => self.namespaces.get(namespace.as_str())?,
-        };
-        scope.by_name.get(&id.name)
+        self.scope(id)?.get(&id.name).map(|(policy, _)| policy)
     }
 
     /// Every policy, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        let namespaced = self.namespaces.values().flat_map(|scope| scope.by_name.iter());
-        self.cluster.by_name.iter().chain(namespaced)
+        let scopes = [&self.cluster].into_iter().chain(self.namespaces.values());
+        scopes.flat_map(Scope::iter).map(|(policy, _)| policy)
     }
 
     /// How many policies there are.
@@ -114,15 +100,12 @@ impl PolicySet {
     /// that do not.
     #[must_use]
     pub fn candidates(&self, pod: &Metadata<'_>, namespace: &Namespace) -> Vec<&Policy> {
-        let mut candidates = Vec::new();
-        let of_namespace = self.namespaces.get(namespace.name.as_str());
-        for scope in [Some(&self.cluster), of_namespace].into_iter().flatten() {
-            scope.pods.collect(|| pod.labels.iter(), &mut candidates);
-            let labels = || namespace.labels.iter().map(|(key, value)| (&**key, &**value));
-            scope.namespaces.collect(labels, &mut candidates);
-            candidates.extend(scope.others.iter().map(Arc::as_ref));
+        let mut candidates = self.index.candidates(pod, namespace);
+        let asked_for = requests::asked_for([&pod.annotations, &namespace.annotations]);
+        let mut asked_for = asked_for.peekable();
+        if asked_for.peek().is_some() {
+            candidates.append(&mut self.found_by_asking(asked_for, &namespace.name));
         }
-        self.collect_asked(pod, namespace, of_namespace, &mut candidates);
         candidates
     }
 
@@ -130,7 +113,7 @@ impl PolicySet {
     pub(crate) fn selects_by(&self, namespace: &str, label: &str) -> bool {
         let of_namespace = self.namespaces.get(namespace);
         let mut scopes = [Some(&self.cluster), of_namespace].into_iter().flatten();
-        scopes.any(|scope| scope.selected.get(label).is_some())
+        scopes.any(|scope| scope.selects_by(label))
     }
 
     /// Whether a policy of this name, of either kind, can reach pods of the namespace.
@@ -139,94 +122,46 @@ impl PolicySet {
     }
 
     pub(crate) fn knows_cluster(&self, name: &str) -> bool {
-        self.cluster.by_name.get(name).is_some()
+        self.cluster.get(name).is_some()
     }
 
     pub(crate) fn knows_namespaced(&self, namespace: &str, name: &str) -> bool {
-        self.namespaces.get(namespace).is_some_and(|scope| scope.by_name.get(name).is_some())
+        self.namespaces.get(namespace).is_some_and(|scope| scope.get(name).is_some())
     }
 
-    /// The policies that are found by being asked for, as far as pod and namespace do.
-    fn collect_asked<'s>(
-        &'s self,
-        pod: &Metadata<'_>,
-        namespace: &Namespace,
-        of_namespace: Option<&'s Scope>,
-        candidates: &mut Vec<&'s Policy>,
-    ) {
-        let of_cluster = &self.cluster.on_request;
-        let of_namespace = of_namespace.map(|scope| &scope.on_request);
-        if of_cluster.is_empty() && of_namespace.is_none_or(Policies::is_empty) {
-            return;
+    fn scope(&self, id: &PolicyId) -> Option<&Scope> {
+        match &id.namespace {
+            None => Some(&self.cluster),
+            Some(namespace) => self.namespaces.get(namespace.as_str()),
         }
-        let mut found: Vec<&Policy> = Vec::new();
-        for named in requests::asked_for([&pod.annotations, &namespace.annotations]) {
-            let (name, lists) = match named {
+    }
+
+    /// The policies that are found by being asked for, each once.
+    fn found_by_asking<'a>(
+        &self,
+        asked_for: impl Iterator<Item = Named<'a>>,
+        namespace: &str,
+    ) -> Vec<&Policy> {
+        let (cluster, own) = (Some(&self.cluster), self.namespaces.get(namespace));
+        let mut found: Vec<(&Arc<Policy>, FoundBy)> = Vec::new();
+        for named in asked_for {
+            let (name, scopes) = match named {
                 Named::All => {
-                    let all = of_namespace.into_iter().chain([of_cluster]);
-                    candidates.extend(all.flat_map(Policies::iter).map(Arc::as_ref));
-                    return;
+                    found = cluster.into_iter().chain(own).flat_map(Scope::iter).collect();
+                    break;
                 }
-                Named::Either(name) => (name, [Some(of_cluster), of_namespace]),
-                Named::Cluster(name) => (name, [Some(of_cluster), None]),
-                Named::Namespaced(name) => (name, [None, of_namespace]),
+                Named::Either(name) => (name, [cluster, own]),
+                Named::Cluster(name) => (name, [cluster, None]),
+                Named::Namespaced(name) => (name, [None, own]),
             };
-            let named = lists.into_iter().flatten().filter_map(|policies| policies.get(name));
-            found.extend(named.map(Arc::as_ref));
+            found.extend(scopes.into_iter().flatten().filter_map(|scope| scope.get(name)));
         }
+        found.retain(|(_, found_by)| *found_by == FoundBy::Asking);
+        let mut found: Vec<&Policy> =
+            found.into_iter().map(|(policy, _)| policy.as_ref()).collect();
         // A policy may be asked for more than once.
-        found.sort_unstable_by_key(|policy| ptr::from_ref::<Policy>(policy));
-        found.dedup_by_key(|policy| ptr::from_ref::<Policy>(policy));
-        candidates.append(&mut found);
+        found.sort_unstable_by_key(|policy| ptr::from_ref(*policy));
+        found.dedup_by_key(|policy| ptr::from_ref(*policy));
+        found
     }
-}
-
-impl Scope {
-    fn insert(&mut self, policy: Arc<Policy>) {
-        for key in policy.pod_selector.keys() {
-            change(&mut self.selected, key, |count| count.0 += 1);
-        }
-        let by_pod = self.pods.least_crowded(&policy.pod_selector);
-        let by_namespace = self.namespaces.least_crowded(&policy.namespace_selector);
-        match (by_pod, by_namespace) {
-            (Some((company, demand)), other)
-                if other.as_ref().is_none_or(|(others, _)| company <= *others) =>
-            {
-                self.pods.insert(&demand, &policy);
-            }
-            (_, Some((_, demand))) => self.namespaces.insert(&demand, &policy),
-            _ if is_found_by_asking(&policy) => self.on_request.insert(Arc::clone(&policy)),
-            _ => self.others.insert(Arc::clone(&policy)),
-        }
-        self.by_name.insert(policy);
-    }
-
-    fn remove(&mut self, policy: &Policy) {
-        let name = &policy.id.name;
-        for key in policy.pod_selector.keys() {
-            change(&mut self.selected, key, |count| count.0 = count.0.saturating_sub(1));
-        }
-        for policies in [&mut self.by_name, &mut self.on_request, &mut self.others] {
-            policies.remove(name);
-        }
-        // Which demand it was found by depended on the policies that were there then.
-        for demand in policy.pod_selector.demands() {
-            self.pods.remove(&demand, name);
-        }
-        for demand in policy.namespace_selector.demands() {
-            self.namespaces.remove(&demand, name);
-        }
-    }
-}
-
-impl Empty for Scope {
-    fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-}
-
-/// Whether a policy concerns only pods whose owners name it. One that cannot be opted out of also
-/// answers to owners who try.
-fn is_found_by_asking(policy: &Policy) -> bool {
-    policy.activation == Activation::OnRequest && policy.opt_out == OptOut::Allowed
 }

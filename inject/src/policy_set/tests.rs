@@ -182,10 +182,8 @@ proptest! {
         for id in survivors(&changes).keys() {
             set.remove(id);
         }
-        let Scope { by_name, pods, namespaces, on_request, others, .. } = &set.cluster;
-        prop_assert!([by_name, on_request, others].into_iter().all(Policies::is_empty));
-        prop_assert!(pods.is_empty() && namespaces.is_empty(), "{set:?}");
-        prop_assert!(set.namespaces.is_empty(), "{set:?}");
+        prop_assert!(set.index.is_empty(), "{:?}", set.index);
+        prop_assert!(set.cluster.is_empty() && set.namespaces.is_empty(), "{:?}", set);
     }
 
     #[test]
