@@ -8,11 +8,6 @@ use e2e::TestNamespace;
 use e2e::command::{Answer, kubectl};
 use serde_json::{Value, json};
 
-/// Objects whose result the API server refuses, because the heart does not recognise that yet: a sum
-/// above the resources of the pod, and a `preStop.sleep` longer than the grace period. A test fails
-/// as soon as one of them is accepted.
-const NOT_RECOGNISED_YET: [&str; 2] = ["pod-level-resources-too-small", "short-grace-period"];
-
 /// The files of a folder of the corpus, sorted.
 fn files(folder: &str) -> Vec<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inject/tests/corpus");
@@ -27,10 +22,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 /// The golden files of what an API server accepts.
 fn goldens() -> Vec<PathBuf> {
     let refused: BTreeSet<_> = files("refused").iter().map(|path| stem(path)).collect();
-    let is_accepted = |path: &PathBuf| {
-        !refused.contains(&stem(path)) && !NOT_RECOGNISED_YET.contains(&stem(path).as_str())
-    };
-    files("results").into_iter().filter(is_accepted).collect()
+    files("results").into_iter().filter(|path| !refused.contains(&stem(path))).collect()
 }
 
 /// The name of a file without its extension: what an object and its golden file have in common.
@@ -158,8 +150,7 @@ fn the_webhook_gives_the_golden_results_and_nothing_more_in_a_second_call() {
     let expected = created(&plain, &goldens());
 
     let denied = denied_files();
-    let mut files: Vec<PathBuf> = [files("pods"), files("workloads")].concat();
-    files.retain(|path| !NOT_RECOGNISED_YET.contains(&stem(path).as_str()));
+    let files: Vec<PathBuf> = [files("pods"), files("workloads")].concat();
     let (refused, files): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|path| denied.contains(&stem(path)));
     let mut differences = Vec::new();
@@ -193,14 +184,4 @@ fn denied_files() -> BTreeSet<String> {
         std::fs::read_to_string(path).is_ok_and(|text| text.contains("\n# denied: "))
     };
     goldens().iter().filter(|path| is_denied(path)).map(|path| stem(path)).collect()
-}
-
-#[test]
-fn what_is_not_recognised_yet_is_still_refused_by_the_api_server() {
-    let namespace = TestNamespace::create("corpus-unseen");
-    for name in NOT_RECOGNISED_YET {
-        let golden = files("results").into_iter().filter(|path| stem(path) == name);
-        let answer = dry_run(&namespace, &golden.collect::<Vec<_>>());
-        assert!(!answer.succeeded, "take {name} out of NOT_RECOGNISED_YET");
-    }
 }

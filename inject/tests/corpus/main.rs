@@ -18,7 +18,8 @@ mod patch_laws;
 mod policies;
 mod yaml;
 
-use patch_laws::{between_calls, check, document::Document, run, shop};
+use patch_laws::{between_calls, check, run, shop};
+use serde_json::Value;
 
 #[test]
 fn every_object_gives_its_golden_result() {
@@ -101,19 +102,25 @@ fn a_golden_file_is_the_result_itself() {
     for object in objects::read() {
         for pod in object.pods(&policies) {
             let Ok(Some(checked)) = check(&pod, &shop(), &policies) else { continue };
-            let Ok(expected) =
-                serde_json::from_str::<serde_json::Value>(&checked.patched.to_string())
-            else {
+            let Ok(expected) = serde_json::from_str::<Value>(&checked.patched.to_string()) else {
                 continue;
             };
             let printed = yaml::print(&checked.patched);
-            let read: serde_json::Value = serde_saphyr::from_str(&printed)
+            let read: Value = serde_saphyr::from_str(&printed)
                 .unwrap_or_else(|error| panic!("{}: {error}\n{printed}", object.name));
-            // YAML readers go by the value of a number, not by its digits.
-            let numbers = |value: &serde_json::Value| {
-                Document::parse(&value.to_string()).unwrap().with_numbers_by_value().to_string()
-            };
-            assert_eq!(numbers(&read), numbers(&expected), "{}", object.name);
+            assert_eq!(by_value(read), by_value(expected), "{}", object.name);
         }
+    }
+}
+
+/// The same with every number in one form: YAML readers go by its value, not by its digits.
+fn by_value(value: Value) -> Value {
+    match value {
+        Value::Number(number) => format!("{:e}", number.as_f64().unwrap() + 0.0).into(),
+        Value::Array(items) => items.into_iter().map(by_value).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(key, value)| (key, by_value(value))).collect()
+        }
+        value => value,
     }
 }

@@ -7,9 +7,7 @@ use crate::{
     generators::{Case, any_case},
     patch_laws::{
         between_calls::{fill_in_defaults, rewrite_images},
-        check,
-        pending::INSERTIONS_ARE_GUARDED,
-        run,
+        check, run,
     },
 };
 
@@ -102,7 +100,7 @@ fn most_generated_policies_compile_and_go_in() {
         }
     }
     assert!(compiled * 2 > given, "{compiled} of {given} compile");
-    assert!(injected * 5 > compiled, "{injected} of {compiled} go in");
+    assert!(injected * 7 > compiled, "{injected} of {compiled} go in");
     assert!(conflicts * 20 > compiled, "{conflicts} of {compiled} are in conflict");
 }
 
@@ -122,5 +120,5 @@ fn a_container_that_goes_in_between_the_apps_is_guarded_by_a_test() {
     let is_guarded = in_between.take(position.expect("it goes in between")).any(|op| {
         op["op"] == "test" && op["path"].as_str().unwrap().starts_with("/spec/containers/")
     });
-    assert_eq!(is_guarded, INSERTIONS_ARE_GUARDED, "{}", seen.patch);
+    assert!(is_guarded, "{}", seen.patch);
 }

@@ -57,27 +57,6 @@ impl Document {
         matches!(&self.content, Content::Literal(literal) if literal == "null")
     }
 
-    /// The same with every number in one form.
-    pub(crate) fn with_numbers_by_value(mut self) -> Self {
-        match &mut self.content {
-            Content::Literal(literal)
-                if literal.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) =>
-            {
-                *literal = format!("{:e}", literal.parse::<f64>().unwrap_or(f64::NAN) + 0.0);
-            }
-            Content::Literal(_) => {}
-            Content::List(items) => {
-                *items =
-                    std::mem::take(items).into_iter().map(Self::with_numbers_by_value).collect();
-            }
-            Content::Map(members) => {
-                let by_value = |(key, value): (String, Self)| (key, value.with_numbers_by_value());
-                *members = std::mem::take(members).into_iter().map(by_value).collect();
-            }
-        }
-        self
-    }
-
     /// Marks it and all in it as put in by a patch.
     pub(crate) fn mark_new(&mut self) {
         (self.is_new, self.is_known) = (true, true);
