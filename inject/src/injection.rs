@@ -300,6 +300,8 @@ fn settle<'s>(
         }
         let misplaced = merge.misplaced(merge.sidecars());
         if !misplaced.is_empty() {
+            // What gives way may be all that kept others out.
+            dropped.retain(|_, conflict| matches!(conflict, Conflict::PlacementTarget { .. }));
             dropped.extend(misplaced.into_iter().map(|found| (found.policy, found.conflict)));
             continue;
         }

@@ -1,5 +1,8 @@
 //! Laws that hold for any pod and policies with any field of the API.
 
+use std::sync::Arc;
+
+use inject::Policy;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 
@@ -17,13 +20,12 @@ fn checked(case: &Case) -> Result<(), TestCaseError> {
         .map_err(TestCaseError::fail)
 }
 
-/// The pod after a first call, and what the first call said.
-fn after_one_call(case: &Case) -> Result<Option<(Value, bool)>, TestCaseError> {
+/// The pod after a first call that did not deny it.
+fn after_one_call(case: &Case, policies: &[Arc<Policy>]) -> Result<Option<Value>, TestCaseError> {
     let text = case.pod.to_string();
-    let checked = check(&text, &case.namespace(), &case.compiled()).map_err(TestCaseError::fail)?;
-    let Some(checked) = checked else { return Ok(None) };
-    let pod = serde_json::from_str(&checked.patched.to_string()).unwrap();
-    Ok(Some((pod, checked.seen.denied.is_some())))
+    let checked = check(&text, &case.namespace(), policies).map_err(TestCaseError::fail)?;
+    let admitted = checked.filter(|checked| checked.seen.denied.is_none());
+    Ok(admitted.map(|checked| serde_json::from_str(&checked.patched.to_string()).unwrap()))
 }
 
 proptest! {
@@ -34,10 +36,11 @@ proptest! {
 
     #[test]
     fn a_second_call_after_defaulting_and_mirrored_images_changes_nothing(case in any_case()) {
-        let Some((mut pod, false)) = after_one_call(&case)? else { return Ok(()) };
+        let policies = case.compiled();
+        let Some(mut pod) = after_one_call(&case, &policies)? else { return Ok(()) };
         fill_in_defaults(&mut pod);
         rewrite_images(&mut pod);
-        let second = run(&pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        let second = run(&pod.to_string(), &case.namespace(), &policies).unwrap();
         prop_assert_eq!(second.denied, None);
         prop_assert_eq!(second.patch, "[]", "{}", pod);
     }
@@ -48,11 +51,12 @@ proptest! {
         case in any_case(),
         in_front in any::<bool>(),
     ) {
-        let Some((mut pod, false)) = after_one_call(&case)? else { return Ok(()) };
+        let policies = case.compiled();
+        let Some(mut pod) = after_one_call(&case, &policies)? else { return Ok(()) };
         let containers = pod["spec"]["containers"].as_array_mut().unwrap();
         let position = if in_front { 0 } else { containers.len() };
         containers.insert(position, json!({"name": "added-by-another", "image": "added:1"}));
-        let second = run(&pod.to_string(), &case.namespace(), &case.compiled()).unwrap();
+        let second = run(&pod.to_string(), &case.namespace(), &policies).unwrap();
         prop_assert_eq!(second.denied, None);
         let operations: Vec<Value> = serde_json::from_str(&second.patch).unwrap();
         let of_the_new_one = format!("/spec/containers/{position}/");
@@ -112,7 +116,7 @@ fn a_container_that_goes_in_between_the_apps_is_guarded_by_a_test() {
         {"name": "app", "image": "api:1"}, {"name": "two", "image": "side:1"}]}});
     // The second policy's sidecar is there already, and the first policy's goes before it.
     let policies = [("first", "one"), ("second", "two")]
-        .map(|(name, sidecar)| std::sync::Arc::new(crate::fixture::shop(name, side(sidecar))));
+        .map(|(name, sidecar)| Arc::new(crate::fixture::shop(name, side(sidecar))));
     let seen = run(&pod.to_string(), &crate::fixture::namespace(&[]), &policies).unwrap();
     let operations: Value = serde_json::from_str(&seen.patch).unwrap();
     let in_between = operations.as_array().unwrap().iter();
@@ -121,4 +125,20 @@ fn a_container_that_goes_in_between_the_apps_is_guarded_by_a_test() {
         op["op"] == "test" && op["path"].as_str().unwrap().starts_with("/spec/containers/")
     });
     assert!(is_guarded, "{}", seen.patch);
+}
+
+/// Two policies have a sidecar of one name; the first is to stand beside a container that is missing.
+/// On a second call the first finds the other's sidecar to be its own, and then gives way after all.
+#[test]
+fn a_policy_that_gives_way_keeps_nobody_out_on_a_second_call_either() {
+    let first = json!({"priority": 1, "sidecars": [
+        {"name": "lost", "image": "side:1", "placement": {"after": "nobody"}},
+        {"name": "one", "image": "mirror.example.com/cache/side:1"}]});
+    let second = json!({"sidecars": [{"name": "one", "image": "side:1"}]});
+    let policies = [("first", first), ("second", second)]
+        .map(|(name, spec)| Arc::new(crate::fixture::shop(name, spec)));
+    let pod = crate::fixture::api_pod().to_string();
+    let checked = check(&pod, &crate::fixture::namespace(&[]), &policies).unwrap().unwrap();
+    let reasons: Vec<&str> = checked.seen.decisions.iter().map(|decision| decision.1).collect();
+    assert_eq!(reasons, ["PlacementTargetMissing", "Injected"]);
 }
