@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Conflict, PolicyId,
     content::{Content, Safety},
-    facts::Facts,
+    facts::{Added, AddedEntry, Facts},
     files,
     parameters::Parameters,
     policy::ContainerList,
@@ -90,6 +90,18 @@ impl Body {
         }
     }
 
+    /// The labels and annotations that the policy adds to a pod.
+    pub(crate) fn collect_added<'a>(&'a self, added: &mut Added<'a>) {
+        let pod = &self.constant.pod;
+        added.labels.extend(pod.labels.iter().map(constant));
+        added.annotations.extend(pod.annotations.iter().map(constant));
+        let templates = self.templates.iter().filter_map(|templates| templates.pod.as_ref());
+        for (pod, _) in templates {
+            added.labels.extend(pod.labels.keys().map(decided_by_expression));
+            added.annotations.extend(pod.annotations.keys().map(decided_by_expression));
+        }
+    }
+
     /// What goes into the pod that the facts are of.
     pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Cow<'_, Content>, Conflict> {
         match &self.templates {
@@ -97,6 +109,14 @@ impl Body {
             Some(templates) => templates.render(&self.constant, facts).map(Cow::Owned),
         }
     }
+}
+
+fn constant((key, value): &(String, String)) -> AddedEntry<'_> {
+    AddedEntry { key, value: Some(value) }
+}
+
+fn decided_by_expression(key: &String) -> AddedEntry<'_> {
+    AddedEntry { key, value: None }
 }
 
 impl Templates {
@@ -166,7 +186,7 @@ struct Compiler<'c> {
 impl Compiler<'_> {
     fn sidecar(&mut self, position: usize, sidecar: crds::Sidecar) {
         let path = format!("spec.sidecars[{position}]");
-        match self.compile(sidecar.container.clone().into(), Shape::container(), &path) {
+        match self.compile(&sidecar.container.clone().into(), Shape::container(), &path) {
             Compiled::Constant(value) => {
                 let sidecar = crds::Sidecar { container: fields(value), ..sidecar };
                 self.constant.sidecars.push(Arc::new(render::sidecar(&sidecar)));
@@ -179,7 +199,7 @@ impl Compiler<'_> {
 
     fn volume(&mut self, position: usize, volume: crds::Volume) {
         let path = format!("spec.volumes[{position}]");
-        match self.compile(volume.source.clone().into(), Shape::volume(), &path) {
+        match self.compile(&volume.source.clone().into(), Shape::volume(), &path) {
             Compiled::Constant(value) => {
                 let volume = crds::Volume { source: fields(value), ..volume };
                 self.constant.volumes.push(Arc::new(render::volume(&volume)));
@@ -197,7 +217,7 @@ impl Compiler<'_> {
             include: entry.include,
             ..crds::AppContainers::default()
         };
-        match self.compile(additions(entry), Shape::container(), &path) {
+        match self.compile(&additions(entry), Shape::container(), &path) {
             Compiled::Constant(value) => {
                 let entry = with_additions(&shell, fields(value), &path);
                 // What has a wrong type is reported by the validation of the policy.
@@ -215,7 +235,7 @@ impl Compiler<'_> {
         let files: Vec<Value> =
             spec.files.iter().map(|file| json!({ "content": file.content })).collect();
         let value = json!({ "pod": pod, "files": files });
-        match self.compile(value, &pod_shape(), "spec") {
+        match self.compile(&value, &pod_shape(), "spec") {
             Compiled::Constant(value) => {
                 let (pod, files) = pod_and_files(&pod, fields(value)).unwrap_or_default();
                 self.constant.pod = Arc::new(render::pod_additions(id, &pod, &files));
@@ -224,8 +244,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn compile(&mut self, value: Value, shape: &Shape, path: &str) -> Compiled {
-        Template::compile(&value, shape, path, self.parameters, self.problems)
+    fn compile(&mut self, value: &Value, shape: &Shape, path: &str) -> Compiled {
+        Template::compile(value, shape, path, self.parameters, self.problems)
     }
 }
 

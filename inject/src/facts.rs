@@ -33,16 +33,34 @@ const OUTPUT: usize = 256 << 10;
 pub(crate) struct PodFacts<'a> {
     pub(crate) metadata: &'a Metadata<'a>,
     pub(crate) namespace: &'a Namespace,
+    added: Added<'a>,
     raw_spec: Option<&'a str>,
     spec: OnceCell<Result<SpecScalars<'a>, String>>,
     workload: OnceCell<WorkloadName>,
 }
 
+/// Labels and annotations that policies may have added to the pod in an earlier call. Expressions do
+/// not see them, so that they give the same in every call.
+#[derive(Default)]
+pub(crate) struct Added<'a> {
+    pub(crate) labels: Vec<AddedEntry<'a>>,
+    pub(crate) annotations: Vec<AddedEntry<'a>>,
+}
+
+/// A label or annotation that a policy adds where it is absent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddedEntry<'a> {
+    pub(crate) key: &'a str,
+    /// `None`: an expression decides it.
+    pub(crate) value: Option<&'a str>,
+}
+
 impl<'a> PodFacts<'a> {
-    pub(crate) fn new(pod: &'a Pod<'a>, namespace: &'a Namespace) -> Self {
+    pub(crate) fn new(pod: &'a Pod<'a>, namespace: &'a Namespace, added: Added<'a>) -> Self {
         Self {
             metadata: &pod.metadata,
             namespace,
+            added,
             raw_spec: pod.spec.map(crate::Raw::get),
             spec: OnceCell::new(),
             workload: OnceCell::new(),
@@ -104,13 +122,14 @@ impl<'f, 'p> Facts<'f, 'p> {
             text.as_ref().map(Text::as_str).filter(|text| !text.is_empty()).map(FactValue::Text)
         };
         let (metadata, namespace) = (self.pod.metadata, self.pod.namespace);
+        let of_pod = |entries: &'f Entries<'f>, added: &'f [AddedEntry<'f>]| {
+            Some(FactValue::Entries(EntriesRef::Pod { entries, added }))
+        };
         Ok(match fact {
             Fact::PodName => text(&metadata.name),
             Fact::PodGenerateName => text(&metadata.generate_name),
-            Fact::PodLabels => Some(FactValue::Entries(EntriesRef::Pod(&metadata.labels))),
-            Fact::PodAnnotations => {
-                Some(FactValue::Entries(EntriesRef::Pod(&metadata.annotations)))
-            }
+            Fact::PodLabels => of_pod(&metadata.labels, &self.pod.added.labels),
+            Fact::PodAnnotations => of_pod(&metadata.annotations, &self.pod.added.annotations),
             Fact::NamespaceName => Some(FactValue::Text(&namespace.name)),
             Fact::NamespaceLabels => {
                 Some(FactValue::Entries(EntriesRef::Namespace(&namespace.labels)))
@@ -255,10 +274,10 @@ pub(crate) enum FactValue<'a> {
     Entries(EntriesRef<'a>),
 }
 
-/// Labels or annotations without our own keys.
+/// Labels or annotations without our own keys and without those that policies add.
 #[derive(Clone, Copy)]
 pub(crate) enum EntriesRef<'a> {
-    Pod(&'a Entries<'a>),
+    Pod { entries: &'a Entries<'a>, added: &'a [AddedEntry<'a>] },
     Namespace(&'a BTreeMap<String, String>),
 }
 
@@ -268,7 +287,9 @@ impl<'a> EntriesRef<'a> {
             return None;
         }
         match self {
-            Self::Pod(entries) => entries.value(key),
+            Self::Pod { entries, added } => {
+                entries.value(key).filter(|value| !is_added(added, key, value))
+            }
             Self::Namespace(entries) => entries.get(key).map(String::as_str),
         }
     }
@@ -276,21 +297,28 @@ impl<'a> EntriesRef<'a> {
     /// Number of entries, ours included: what finding one costs.
     pub(crate) fn scanned(self) -> usize {
         match self {
-            Self::Pod(entries) => entries.iter().count(),
+            Self::Pod { entries, .. } => entries.iter().count(),
             Self::Namespace(entries) => entries.len(),
         }
     }
 
     pub(crate) fn keys(self) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         match self {
-            Self::Pod(entries) => {
-                Box::new(entries.iter().map(|(key, _)| key).filter(|key| !is_ours(key)))
+            Self::Pod { entries, added } => {
+                let seen = entries.iter().filter(|(key, value)| !is_added(added, key, value));
+                Box::new(seen.map(|(key, _)| key).filter(|key| !is_ours(key)))
             }
             Self::Namespace(entries) => {
                 Box::new(entries.keys().map(String::as_str).filter(|key| !is_ours(key)))
             }
         }
     }
+}
+
+fn is_added(added: &[AddedEntry<'_>], key: &str, value: &str) -> bool {
+    added
+        .iter()
+        .any(|entry| entry.key == key && entry.value.is_none_or(|of_policy| of_policy == value))
 }
 
 /// Whether a label or annotation is one of the product's.
@@ -468,9 +496,9 @@ mod tests {
         for spec in [r#"{"nodeName": 1}"#, "[]", "1", r#"{"hostNetwork": "yes"}"#] {
             let text = format!(r#"{{"spec": {spec}}}"#);
             let pod: Pod<'_> = read(&text).unwrap();
-            assert!(PodFacts::new(&pod, &namespace).spec().is_err(), "{spec}");
+            assert!(PodFacts::new(&pod, &namespace, Added::default()).spec().is_err(), "{spec}");
         }
         let pod: Pod<'_> = read(r#"{"spec": null}"#).unwrap();
-        assert!(PodFacts::new(&pod, &namespace).spec().is_ok());
+        assert!(PodFacts::new(&pod, &namespace, Added::default()).spec().is_ok());
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     Conflict, Exclusions, Namespace, Notice, Policy, PolicySet, Reason,
     content::Content,
     demands::GRACE_PERIOD,
-    facts::{Facts, PodFacts},
+    facts::{Added, Facts, PodFacts},
     journal::{Journal, MapEdits, MetadataEdits},
     json,
     merge::{Merge, PodEdits, Taken},
@@ -182,7 +182,11 @@ fn apply<'a>(
     outcome: &mut Outcome<'a>,
 ) {
     let host_network = spec.host_network.unwrap_or_default();
-    let facts = PodFacts::new(pod, namespace);
+    let mut added = Added::default();
+    for policy in &selected {
+        policy.body.collect_added(&mut added);
+    }
+    let facts = PodFacts::new(pod, namespace, added);
     let mut candidates = Vec::with_capacity(selected.len());
     for policy in selected {
         let refused = select::refused_by_spec(policy, host_network, spec.operating_system());
@@ -300,8 +304,14 @@ fn settle<'s>(
         }
         let misplaced = merge.misplaced(merge.sidecars());
         if !misplaced.is_empty() {
-            // What gives way may be all that kept others out.
-            dropped.retain(|_, conflict| matches!(conflict, Conflict::PlacementTarget { .. }));
+            // What gives way may be all that kept others out. Those that gave way stay out, so that
+            // this ends.
+            dropped.retain(|_, conflict| {
+                matches!(
+                    conflict,
+                    Conflict::PlacementTarget { .. } | Conflict::PlacementCycle { .. }
+                )
+            });
             dropped.extend(misplaced.into_iter().map(|found| (found.policy, found.conflict)));
             continue;
         }

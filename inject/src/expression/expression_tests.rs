@@ -52,7 +52,7 @@ pub(crate) fn with_facts<T>(
         annotations: BTreeMap::new(),
     };
     let values = parameters.values([&pod.metadata.annotations, &namespace.annotations]).unwrap();
-    let pod = PodFacts::new(&pod, &namespace);
+    let pod = PodFacts::new(&pod, &namespace, crate::facts::Added::default());
     test(&Facts::new(&pod, "p", "0123", &values))
 }
 

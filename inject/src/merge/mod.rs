@@ -111,7 +111,7 @@ impl<'p, 's> Merge<'p, 's> {
             self.check_pod_security(content)?;
             self.check_pod_resources(&sidecars)?;
         }
-        Ok(Additions { nothing_new, volumes, app_containers, pod, sidecars, notices })
+        Ok(Additions { volumes, app_containers, pod, sidecars, nothing_new, notices })
     }
 
     /// Takes over what an attempt found.

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{Merge, PodEdits, app_containers::AppContainerAdditions, malformed};
 
-/// The part of a security context that is read here; pods and containers have it alike.
+/// The part of a security defaults that is read here; pods and containers have it alike.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct SecurityContext {
@@ -47,7 +47,7 @@ impl Merge<'_, '_> {
         if demands.is_empty() {
             return Ok(());
         }
-        let context = security_context(self.spec.security_context, "spec.securityContext")?;
+        let defaults = security_context(self.spec.security_context, "spec.securityContext")?;
         let claims: Vec<Named<'_>> = self
             .spec
             .resource_claims
@@ -62,7 +62,7 @@ impl Merge<'_, '_> {
             host_network: self.spec.host_network.unwrap_or_default(),
             host_pid: self.spec.host_pid.unwrap_or_default(),
             resource_claims: &claims,
-            host_process: context.windows_options.and_then(|options| options.host_process),
+            host_process: defaults.windows_options.and_then(|options| options.host_process),
             host_process_containers: self
                 .app_containers
                 .iter()
@@ -81,10 +81,10 @@ impl Merge<'_, '_> {
     /// Refuses content that breaks the Pod Security level of the namespace.
     pub(super) fn check_pod_security(&self, content: &Content) -> Result<(), Conflict> {
         let Some(enforced) = self.enforced else { return Ok(()) };
-        let context = security_context(self.spec.security_context, "spec.securityContext")?;
+        let defaults = security_context(self.spec.security_context, "spec.securityContext")?;
         let pod = PodContext {
-            run_as_non_root: context.run_as_non_root,
-            seccomp_profile: context.seccomp_profile.as_ref().map(|profile| profile.kind.as_str()),
+            run_as_non_root: defaults.run_as_non_root,
+            seccomp_profile: defaults.seccomp_profile.as_ref().map(|profile| profile.kind.as_str()),
             operating_system: self.spec.declared_operating_system(),
             host_users: self.spec.host_users,
         };

@@ -41,14 +41,15 @@ impl PolicySet {
         let found_by = self.index.insert(&policy);
         match policy.id.namespace.clone() {
             None => self.cluster.insert(policy, found_by),
-            Some(namespace) => match self.namespaces.get_mut(&namespace) {
-                Some(scope) => scope.insert(policy, found_by),
-                None => {
+            Some(namespace) => {
+                if let Some(scope) = self.namespaces.get_mut(&namespace) {
+                    scope.insert(policy, found_by);
+                } else {
                     let mut scope = Scope::default();
                     scope.insert(policy, found_by);
                     self.namespaces.insert_mut(namespace, scope);
                 }
-            },
+            }
         }
     }
 

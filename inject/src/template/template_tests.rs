@@ -185,7 +185,7 @@ proptest! {
             let Ok(values) = parameters.values([&pod.metadata.annotations, &namespace.annotations]) else {
                 continue;
             };
-            let pod = crate::facts::PodFacts::new(&pod, &namespace);
+            let pod = crate::facts::PodFacts::new(&pod, &namespace, crate::facts::Added::default());
             let Ok(rendered) = template.render(&Facts::new(&pod, "p", "0", &values)) else { continue };
             prop_assert_eq!(structure(&rendered), json!({
                 "image": "text",

@@ -194,3 +194,26 @@ fn a_value_of_megabytes_is_refused() {
     assert_eq!(seen.reason("shop/p"), "BadParameter");
     assert!(seen.warnings[0].len() < 1024, "{} bytes", seen.warnings[0].len());
 }
+
+#[test]
+fn what_policies_add_to_the_metadata_is_not_seen_by_expressions() {
+    let labelling = || {
+        shop(
+            "a",
+            json!({"pod": {"labels": {"tier": "web"}, "annotations": {"n": "${pod.metadata.name}"}}}),
+        )
+    };
+    let reading = || {
+        let seen = "${'tier' in pod.metadata.labels}-${'n' in pod.metadata.annotations}";
+        shop("b", json!({"sidecars": [{"name": "side", "image": "s:1", "args": [seen]}]}))
+    };
+    let first = run(vec![labelling(), reading()], &api_pod());
+    assert_eq!(first.pod["spec"]["initContainers"][0]["args"], json!(["false-false"]));
+    assert!(run(vec![labelling(), reading()], &first.pod).unchanged());
+    // The app's own label of another value is seen, in every call.
+    let mut pod = api_pod();
+    pod["metadata"]["labels"]["tier"] = json!("own");
+    let first = run(vec![labelling(), reading()], &pod);
+    assert_eq!(first.pod["spec"]["initContainers"][0]["args"], json!(["true-false"]));
+    assert!(run(vec![labelling(), reading()], &first.pod).unchanged());
+}
