@@ -20,3 +20,15 @@ pub const SKIPPED: &str = "sidecarpolicy.dev/skipped";
 pub const FILE_PREFIX: &str = "files.sidecarpolicy.dev/";
 /// Prefix of annotations that carry the files of the cluster kind.
 pub const CLUSTER_FILE_PREFIX: &str = "files.cluster.sidecarpolicy.dev/";
+/// On a pod: its containers that were changed in place, and how often they had been restarted before,
+/// as JSON `{"uid": …, "at": …, "restarts": {container: count}}`. Until a container has been
+/// restarted once more, it does not count as ready.
+pub const UPDATED: &str = "sidecarpolicy.dev/updated";
+/// On a pod template: for which revision of which policies a rollout restarted the workload, as JSON
+/// `{"<policy>": {"revision": …, "at": …, "times": …}}`. The change of it is what makes the workload
+/// roll, and what a later look recognises as done.
+pub const RESTARTED_FOR: &str = "sidecarpolicy.dev/restarted-for";
+/// Label of a `ControllerRevision`: name of the policy whose content it keeps.
+pub const POLICY: &str = "sidecarpolicy.dev/policy";
+/// Label of a `ControllerRevision`: kind of the policy whose content it keeps.
+pub const POLICY_KIND: &str = "sidecarpolicy.dev/policy-kind";

@@ -3,18 +3,27 @@
 
 use crate::problem::Problems;
 use crds::{PolicySpec, Rollout};
+use serde_json::Value;
 
 const NOT_YET: &str = "is not supported yet; leave it out";
 
 /// Refuses what is not carried out yet.
 pub(crate) fn refuse(spec: &PolicySpec, problems: &mut Problems) {
     let absent = [
-        ("spec.revisionHistoryLimit", spec.revision_history_limit.is_none()),
-        ("spec.rollout", spec.rollout.as_ref().is_none_or(|set| *set == Rollout::default())),
+        ("spec.rollout.partition", spec.rollout.as_ref().is_none_or(keeps_no_pods_back)),
     ];
     for (path, absent) in absent {
         if !absent {
             problems.add(path, NOT_YET);
         }
+    }
+}
+
+/// New pods do not follow a partition yet.
+fn keeps_no_pods_back(rollout: &Rollout) -> bool {
+    match &rollout.partition {
+        None => true,
+        Some(Value::String(share)) => share == "0%",
+        Some(share) => share.as_i64() == Some(0),
     }
 }
