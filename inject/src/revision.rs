@@ -50,8 +50,8 @@ pub fn revision_of_content(content: &Value) -> String {
 }
 
 /// The spec with another content, as for going back to an earlier revision. Selectors, mode,
-/// rollout and all else that is no content stay.
-///
+/// rollout and all else that is no content stay. A content that does not have the form of this
+/// version's spec is an error.
 pub fn with_content(spec: &PolicySpec, content: &Value) -> Result<PolicySpec, serde_json::Error> {
     let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(spec)?)?;
     for field in CONTENT {

@@ -28,4 +28,10 @@ pub(crate) struct Arguments {
     /// Name of both webhook configurations
     #[arg(long)]
     pub(crate) webhook_configuration: String,
+    /// May change images, CPU and memory of running pods
+    #[arg(long)]
+    pub(crate) rollout_in_place: bool,
+    /// May restart workloads and evict pods
+    #[arg(long)]
+    pub(crate) rollout_restart: bool,
 }

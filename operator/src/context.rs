@@ -11,7 +11,7 @@ use kube::{
 use runtime::lease::Term;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, rollout::RolloutPermissions};
 
 /// Field manager of everything the operator writes.
 pub(crate) const FIELD_MANAGER: &str = "sidecar-policy-operator";
@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) webhook_service: String,
     /// Name of both webhook configurations.
     pub(crate) webhook_configuration: String,
+    /// What may be done to running pods.
+    pub(crate) permissions: RolloutPermissions,
     /// Whether this process still leads.
     pub(crate) term: Term,
     /// What is measured.
@@ -63,6 +65,14 @@ fn in_short(error: &kube::Error) -> String {
 }
 
 impl WriteError {
+    /// The HTTP status code that the API server answered with.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
     /// Whether the object is gone, or is not the one that was meant.
     pub(crate) fn is_outdated(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404 || status.code == 409)
@@ -101,6 +111,19 @@ impl Context {
     {
         let parameters = self.parameters()?;
         in_time(api.patch_status(name, &parameters, &Patch::Apply(object))).await
+    }
+
+    /// Any other write, as long as this process leads.
+    pub(crate) async fn write<K>(
+        &self,
+        write: impl Future<Output = kube::Result<K>>,
+    ) -> Result<K, WriteError> {
+        if self.term.is_current() { in_time(write).await } else { Err(WriteError::NotLeader) }
+    }
+
+    /// Parameters of a patch that is no server-side apply.
+    pub(crate) fn patch_parameters() -> PatchParams {
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
     }
 
     fn parameters(&self) -> Result<PatchParams, WriteError> {

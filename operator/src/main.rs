@@ -1,4 +1,5 @@
-//! The operator: keeps certificates, webhook configurations and the status of policies true.
+//! The operator: keeps certificates, webhook configurations, revisions, rollouts and the status of
+//! policies true.
 //!
 //! Every replica is healthy and ready; only the one that holds the lease reads and writes.
 
@@ -6,9 +7,14 @@ mod arguments;
 mod certificates;
 mod context;
 mod controllers;
+mod events;
 mod metrics;
+mod owner;
 mod policy;
+mod revision;
+mod rollout;
 mod seen;
+mod shorten;
 mod webhook_config;
 
 use std::{future::Future, process::ExitCode, sync::Arc};
@@ -29,6 +35,7 @@ use tokio::sync::watch;
 use arguments::Arguments;
 use context::Context;
 use metrics::Metrics;
+use rollout::RolloutPermissions;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -95,6 +102,10 @@ async fn lead(
         certificate_secret: arguments.certificate_secret,
         webhook_service: arguments.webhook_service,
         webhook_configuration: arguments.webhook_configuration,
+        permissions: RolloutPermissions {
+            in_place: arguments.rollout_in_place,
+            restart: arguments.rollout_restart,
+        },
         term: leadership.term(),
         metrics,
     })));

@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     policies: Family<ConditionLabels, Gauge>,
     reconcile_errors: Family<ControllerLabel, Counter>,
     status_writes: Counter,
+    rollout_steps: Family<StepLabels, Counter>,
 }
 
 /// One of the operator's controllers.
@@ -25,6 +26,10 @@ pub(crate) enum Controller {
     WebhookConfiguration,
     /// Status of policies.
     Policy,
+    /// Revisions of policies.
+    Revision,
+    /// Events on owners.
+    Events,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +46,12 @@ struct ConditionLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ControllerLabel {
     controller: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
+    result: &'static str,
 }
 
 impl Metrics {
@@ -67,6 +78,11 @@ impl Metrics {
             "operator_status_writes",
             "Status updates of policies that were written",
             metrics.status_writes.clone(),
+        );
+        registry.register(
+            "operator_rollout_steps",
+            "Steps of rollouts by kind and result",
+            metrics.rollout_steps.clone(),
         );
         metrics
     }
@@ -97,6 +113,8 @@ impl Metrics {
             Controller::Certificates => "certificates",
             Controller::WebhookConfiguration => "webhook_configuration",
             Controller::Policy => "policy",
+            Controller::Revision => "revision",
+            Controller::Events => "events",
         };
         self.reconcile_errors.get_or_create(&ControllerLabel { controller }).inc();
     }
@@ -104,5 +122,10 @@ impl Metrics {
     /// The status of a policy was written.
     pub(crate) fn status_written(&self) {
         self.status_writes.inc();
+    }
+
+    /// A step of a rollout ended.
+    pub(crate) fn step_taken(&self, step: &'static str, result: &'static str) {
+        self.rollout_steps.get_or_create(&StepLabels { step, result }).inc();
     }
 }

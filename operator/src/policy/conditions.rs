@@ -4,7 +4,8 @@ use inject::PolicyId;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{serving::Coverage, shorten::shortened};
+use super::serving::Coverage;
+use crate::{rollout::Progress, shorten::shortened};
 
 /// Longest message that the API server takes, in bytes.
 const MESSAGE_LENGTH: usize = 32_768;
@@ -21,6 +22,8 @@ pub(super) struct Facts<'f> {
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.
     pub(super) configuration: Configuration,
+    /// How far its rollout is.
+    pub(super) progress: Progress,
 }
 
 /// Whether a policy can be carried out.
@@ -52,8 +55,11 @@ pub(super) fn conditions(
     previous: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
-    let found =
-        [("Accepted", accepted(facts)), ("Progressing", progressing()), ("Ready", ready(facts))];
+    let found = [
+        ("Accepted", accepted(facts)),
+        ("Progressing", progressing(facts)),
+        ("Ready", ready(facts)),
+    ];
     found
         .into_iter()
         .map(|(kind, finding)| {
@@ -99,12 +105,12 @@ fn accepted(facts: &Facts<'_>) -> Finding {
     }
 }
 
-fn progressing() -> Finding {
-    finding(
-        true,
-        "OnRecreate",
-        "new pods get the current revision; running pods change when they are next created",
-    )
+fn progressing(facts: &Facts<'_>) -> Finding {
+    let Progress { holds, reason, message } = match facts.acceptance {
+        Acceptance::Accepted => facts.progress.clone(),
+        _ => Progress::not_accepted(),
+    };
+    finding(holds, reason, message)
 }
 
 /// `Ready` is a promise: the next matching pod gets this generation.

@@ -24,7 +24,8 @@ fn evaluate(
     now: i64,
 ) -> Vec<Condition> {
     let id = PolicyId::namespaced("shop", "log");
-    let facts = Facts { id: &id, generation: 7, acceptance, coverage, configuration };
+    let progress = Progress::on_recreate();
+    let facts = Facts { id: &id, generation: 7, acceptance, coverage, configuration, progress };
     conditions(&facts, previous, at(now))
 }
 
@@ -85,6 +86,11 @@ fn what_is_not_accepted_is_not_ready(
     assert!(accepted.message.contains(message), "{}", accepted.message);
     let ready = find(&found, "Ready");
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "NotAccepted"));
+    let progressing = find(&found, "Progressing");
+    assert_eq!(
+        (progressing.status.as_str(), progressing.reason.as_str()),
+        ("False", "NotAccepted")
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which pods each policy should have reached, and has. Pure: events in, counts out.
+//! Which pods each policy should have reached, and has. Pure: events in; counts, news and the pods
+//! that a rollout is about out.
 //!
 //! A change of a pod costs by the policies of its namespace; a change of a policy or a namespace by
 //! the pods it can reach. Every decision is `inject`'s.
@@ -11,10 +12,17 @@ use std::{
 use crds::{PodCounts, SkippedPods};
 use inject::{Exclusions, Namespace, Policy, PolicyId, Reason};
 
-use super::pod::{Pod, Template, WatchedPod};
+use super::{
+    pod::{Pod, Template, WatchedPod},
+    tally::{Standing, Tally},
+};
+use crate::{
+    events::{News, What},
+    rollout::{PodState, RolloutPod},
+};
 
-/// Most reasons that a status lists.
-const REASONS: usize = 10;
+/// Most news that wait to be told; what comes beyond is not told.
+const NEWS: usize = 512;
 
 /// Policies, namespaces and pods, and how they stand to each other.
 pub(super) struct Index {
@@ -27,10 +35,13 @@ pub(super) struct Index {
     /// Nothing is counted before all has been listed once.
     counting: bool,
     changed: BTreeSet<PolicyId>,
+    news: Vec<News>,
 }
 
 /// A policy that compiles, and the pods counted for it.
 struct Counted {
+    /// Shared by the standings of its pods.
+    id: Arc<PolicyId>,
     policy: Arc<Policy>,
     /// The policy as pods name it in their annotations.
     key: String,
@@ -48,31 +59,11 @@ struct NamespaceEntry {
 
 struct PodEntry {
     pod: Pod,
-    standings: Vec<(PolicyId, Standing)>,
+    standings: Standings,
 }
 
-/// How a pod stands to a policy that concerns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
-    Injected { current: bool, ready: bool },
-    Skipped(Arc<str>),
-    Missing,
-    OptedOut,
-    Surplus,
-}
-
-/// Running counts of one policy.
-#[derive(Default)]
-struct Tally {
-    current: i64,
-    outdated: i64,
-    ready: i64,
-    missing: i64,
-    opted_out: i64,
-    surplus: i64,
-    /// Reason -> pods as `namespace/name`.
-    skipped: BTreeMap<Arc<str>, BTreeSet<String>>,
-}
+/// How a pod stands to the policies that concern it.
+type Standings = Vec<(Arc<PolicyId>, Standing)>;
 
 impl Index {
     /// An empty index that counts nothing yet.
@@ -85,6 +76,7 @@ impl Index {
             templates: HashSet::new(),
             counting: false,
             changed: BTreeSet::new(),
+            news: Vec::new(),
         }
     }
 
@@ -115,7 +107,8 @@ impl Index {
         }
         let tally = self.policies.remove(&id).map(|before| before.tally).unwrap_or_default();
         let key = id.to_string();
-        self.policies.insert(id.clone(), Counted { policy, key, tally });
+        let shared = Arc::new(id.clone());
+        self.policies.insert(id.clone(), Counted { id: shared, policy, key, tally });
         self.recount_policy(&id);
     }
 
@@ -187,16 +180,16 @@ impl Index {
         };
         pod.template = self.shared(pod.template);
         let entry = self.namespaces.entry(namespace.clone()).or_default();
-        let standings = match entry.pods.get_mut(&name) {
+        let (standings, is_new) = match entry.pods.get_mut(&name) {
             Some(before) if before.pod == pod => return,
-            Some(before) => std::mem::take(&mut before.standings),
-            None => Vec::new(),
+            Some(before) => (std::mem::take(&mut before.standings), before.pod.uid != pod.uid),
+            None => (Vec::new(), true),
         };
         let before = entry.pods.insert(name.clone(), PodEntry { pod, standings });
         if let Some(before) = before {
             self.forget_template(&before.pod.template);
         }
-        self.recount_pod(&namespace, &name);
+        self.recount_pod(&namespace, &name, is_new);
     }
 
     /// A pod is gone.
@@ -205,9 +198,9 @@ impl Index {
         let Some(removed) = entry.pods.remove(name) else { return };
         let full_name = format!("{namespace}/{name}");
         for (id, standing) in &removed.standings {
-            if let Some(counted) = self.policies.get_mut(id) {
+            if let Some(counted) = self.policies.get_mut(&**id) {
                 counted.tally.remove(standing, &full_name);
-                self.changed.insert(id.clone());
+                self.changed.insert((**id).clone());
             }
         }
         self.forget_template(&removed.pod.template);
@@ -240,6 +233,44 @@ impl Index {
         self.policies.get(id).map(|counted| counted.tally.read()).unwrap_or_default()
     }
 
+    /// How many pods run each revision of a policy.
+    pub(super) fn running(&self, id: &PolicyId) -> Option<&BTreeMap<Arc<str>, i64>> {
+        self.policies.get(id).map(|counted| counted.tally.running())
+    }
+
+    /// The pods that should have a policy, in the order of their names, and those of them that are
+    /// being deleted.
+    pub(super) fn rollout_pods(&self, id: &PolicyId) -> Vec<RolloutPod<'_>> {
+        let Some(counted) = self.policies.get(id) else { return Vec::new() };
+        let entries: Vec<_> = match &id.namespace {
+            Some(namespace) => self.namespaces.get_key_value(namespace).into_iter().collect(),
+            None => self.namespaces.iter().collect(),
+        };
+        let mut pods: Vec<_> = entries
+            .into_iter()
+            .flat_map(|(namespace, entry)| {
+                let facts = entry.facts.as_ref();
+                entry.pods.iter().filter_map(move |(name, pod)| {
+                    let state = match pod.standings.iter().find(|(of, _)| **of == *id) {
+                        Some((_, standing)) => counted.state(&pod.pod, standing),
+                        None if pod.pod.ending => {
+                            counted.state(&pod.pod, &counted.standing(&pod.pod, facts?)?)
+                        }
+                        None => None,
+                    };
+                    Some(rollout_pod(namespace, name, &pod.pod, state?))
+                })
+            })
+            .collect();
+        pods.sort_unstable_by_key(|pod| (pod.namespace, pod.name));
+        pods
+    }
+
+    /// What happened to pods since this was last asked.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
     fn recount_policy(&mut self, id: &PolicyId) {
         if let Some(namespace) = &id.namespace {
             return self.recount_namespace(namespace);
@@ -254,18 +285,19 @@ impl Index {
         let Some(entry) = self.namespaces.get(namespace) else { return };
         let pods: Vec<String> = entry.pods.keys().cloned().collect();
         for pod in pods {
-            self.recount_pod(namespace, &pod);
+            self.recount_pod(namespace, &pod, false);
         }
     }
 
-    fn recount_pod(&mut self, namespace: &str, name: &str) {
+    /// `is_new`: the pod was not there before.
+    fn recount_pod(&mut self, namespace: &str, name: &str, is_new: bool) {
         if !self.counting {
             return;
         }
         let Some(entry) = self.namespaces.get(namespace) else { return };
         let Some(pod) = entry.pods.get(name) else { return };
         let standings = self.standings(entry, &pod.pod);
-        if standings == pod.standings {
+        if !is_new && standings == pod.standings {
             return;
         }
         let Some(entry) = self.namespaces.get_mut(namespace) else { return };
@@ -273,22 +305,39 @@ impl Index {
         let before = std::mem::replace(&mut pod.standings, standings.clone());
         let full_name = format!("{namespace}/{name}");
         for (id, standing) in &before {
-            if let Some(counted) = self.policies.get_mut(id) {
+            if let Some(counted) = self.policies.get_mut(&**id) {
                 counted.tally.remove(standing, &full_name);
-                self.changed.insert(id.clone());
+                self.changed.insert((**id).clone());
             }
         }
         for (id, standing) in standings {
-            if let Some(counted) = self.policies.get_mut(&id) {
-                counted.tally.add(standing, &full_name);
-                self.changed.insert(id);
+            let Some(counted) = self.policies.get_mut(&*id) else { continue };
+            let known = before.iter().find(|(of, _)| *of == id).map(|(_, standing)| standing);
+            if let Some(what) = news(known.filter(|_| !is_new), &standing, is_new)
+                && counted.policy.enforced
+                && self.news.len() < NEWS
+            {
+                self.news.push(News {
+                    policy: Arc::clone(&id),
+                    revision: counted.policy.revision.clone(),
+                    namespace: namespace.to_owned(),
+                    pod: name.to_owned(),
+                    uid: pod.pod.uid,
+                    owner: pod.pod.template.owner.clone(),
+                    what,
+                });
             }
+            counted.tally.add(standing, &full_name);
+            self.changed.insert((*id).clone());
         }
     }
 
     /// How a pod stands to every policy that can concern it.
-    fn standings(&self, entry: &NamespaceEntry, pod: &Pod) -> Vec<(PolicyId, Standing)> {
+    fn standings(&self, entry: &NamespaceEntry, pod: &Pod) -> Standings {
         let Some(namespace) = &entry.facts else { return Vec::new() };
+        if pod.ending {
+            return Vec::new();
+        }
         let own = entry
             .policies
             .iter()
@@ -298,8 +347,9 @@ impl Index {
             .cloned()
             .chain(own)
             .filter_map(|id| {
-                let standing = self.policies.get(&id)?.standing(pod, namespace)?;
-                Some((id, standing))
+                let counted = self.policies.get(&id)?;
+                let standing = counted.standing(pod, namespace)?;
+                Some((Arc::clone(&counted.id), standing))
             })
             .collect()
     }
@@ -340,12 +390,29 @@ impl Counted {
             Some(_) => revision.map(|_| Standing::Surplus),
             None => Some(match (revision, template.skipped.get(&self.key)) {
                 (Some(revision), _) => {
-                    let current = *revision == self.policy.revision;
-                    Standing::Injected { current, ready: self.is_ready(pod, current) }
+                    let current = **revision == *self.policy.revision;
+                    let revision = Arc::clone(revision);
+                    let ready = self.is_ready(pod, current);
+                    Standing::Injected { revision, current, ready }
                 }
                 (None, Some(reason)) => Standing::Skipped(Arc::clone(reason)),
                 (None, None) => Standing::Missing,
             }),
+        }
+    }
+
+    /// The pod as a rollout sees it; `None` when it should not have this policy.
+    fn state<'p>(&self, pod: &'p Pod, standing: &Standing) -> Option<PodState<'p>> {
+        match standing {
+            Standing::Injected { current: true, ready, .. } => {
+                Some(PodState::Current { ready: *ready })
+            }
+            Standing::Injected { .. } => {
+                Some(PodState::Outdated { revision: pod.template.injected.get(&self.key)? })
+            }
+            Standing::Missing => Some(PodState::Missing),
+            Standing::Skipped(_) => Some(PodState::Skipped),
+            Standing::OptedOut | Standing::Surplus => None,
         }
     }
 
@@ -356,66 +423,33 @@ impl Counted {
     }
 }
 
-impl Tally {
-    fn add(&mut self, standing: Standing, pod: &str) {
-        if let Standing::Skipped(reason) = standing {
-            self.skipped.entry(reason).or_default().insert(pod.to_owned());
-        } else {
-            self.count(&standing, 1);
-        }
+/// What there is to tell about a pod that stands to a policy as it does now.
+fn news(before: Option<&Standing>, now: &Standing, is_new: bool) -> Option<What> {
+    match now {
+        Standing::Missing if before != Some(now) => Some(What::Missing),
+        Standing::Injected { .. } if is_new => Some(What::Injected),
+        Standing::Skipped(reason) if is_new => Some(What::Skipped(Arc::clone(reason))),
+        _ => None,
     }
+}
 
-    fn remove(&mut self, standing: &Standing, pod: &str) {
-        let Standing::Skipped(reason) = standing else { return self.count(standing, -1) };
-        if let Some(pods) = self.skipped.get_mut(reason) {
-            pods.remove(pod);
-            if pods.is_empty() {
-                self.skipped.remove(reason);
-            }
-        }
-    }
-
-    fn count(&mut self, standing: &Standing, by: i64) {
-        match standing {
-            Standing::Injected { current, ready } => {
-                *(if *current { &mut self.current } else { &mut self.outdated }) += by;
-                self.ready += if *ready { by } else { 0 };
-            }
-            Standing::Missing => self.missing += by,
-            Standing::OptedOut => self.opted_out += by,
-            Standing::Surplus => self.surplus += by,
-            Standing::Skipped(_) => {}
-        }
-    }
-
-    fn read(&self) -> (PodCounts, Vec<SkippedPods>) {
-        let mut skipped: Vec<SkippedPods> = self
-            .skipped
-            .iter()
-            .map(|(reason, pods)| SkippedPods {
-                reason: reason.to_string(),
-                count: i64::try_from(pods.len()).unwrap_or(i64::MAX),
-                example: pods.first().cloned(),
-            })
-            .collect();
-        let skipped_pods: i64 = skipped.iter().map(|reason| reason.count).sum();
-        skipped.sort_by(|left, right| {
-            right.count.cmp(&left.count).then_with(|| left.reason.cmp(&right.reason))
-        });
-        skipped.truncate(REASONS);
-        let injected = self.current + self.outdated;
-        let counts = PodCounts {
-            matched: injected + skipped_pods + self.missing,
-            injected,
-            current: self.current,
-            outdated: self.outdated,
-            missing: self.missing,
-            ready: self.ready,
-            opted_out: self.opted_out,
-            skipped: skipped_pods,
-            surplus: self.surplus,
-        };
-        (counts, skipped)
+fn rollout_pod<'i>(
+    namespace: &'i str,
+    name: &'i str,
+    pod: &'i Pod,
+    state: PodState<'i>,
+) -> RolloutPod<'i> {
+    RolloutPod {
+        namespace,
+        name,
+        uid: pod.uid,
+        owner: pod.template.owner.as_ref(),
+        state,
+        available: pod.available,
+        ending: pod.ending,
+        created: pod.created,
+        changed: pod.changed,
+        is_windows: pod.template.is_windows(),
     }
 }
 

@@ -399,3 +399,116 @@ fn annotated(skips: bool) -> Namespace {
     let annotation = ("sidecarpolicy.dev/skip".to_owned(), "log".to_owned());
     Namespace { annotations: skips.then_some(annotation).into_iter().collect(), ..namespace(SHOP) }
 }
+
+fn of(owner: &str, created: &str, ready: bool) -> Value {
+    json!({
+        "metadata": {
+            "uid": "0f2d7c1e-5b1d-4f0e-9a51-0d5cbd8b6a11", "creationTimestamp": created,
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": owner, "uid": "o",
+                "controller": true,
+            }],
+        },
+        "status": { "conditions": [{
+            "type": "Ready", "status": if ready { "True" } else { "False" },
+            "lastTransitionTime": "2026-11-21T00:01:00Z",
+        }]},
+    })
+}
+
+fn together(changes: &[Value]) -> Value {
+    let mut all = json!({});
+    changes.iter().for_each(|change| merge(&mut all, change));
+    all
+}
+
+#[test]
+fn a_rollout_sees_the_pods_that_should_have_the_policy() {
+    let mut index = index();
+    let created = of("db", "2026-11-21T00:00:00Z", true);
+    index.set_pod(pod("current", &together(&[created.clone(), injected(&revision(), true)])));
+    index.set_pod(pod("outdated", &injected("0123", true)));
+    index.set_pod(pod("missing", &json!({})));
+    index.set_pod(pod("out", &opted_out()));
+    index.set_pod(pod("other", &json!({ "metadata": { "labels": { "app": "web" } } })));
+    let ending = json!({ "metadata": { "deletionTimestamp": "2026-11-21T00:00:00Z" } });
+    index.set_pod(pod("ending", &together(&[injected(&revision(), true), ending])));
+    let pods = index.rollout_pods(&log());
+    let names: Vec<_> = pods.iter().map(|pod| pod.name).collect();
+    assert_eq!(names, ["current", "ending", "missing", "outdated"]);
+    assert_eq!(pods[0].state, PodState::Current { ready: true });
+    assert!(pods[0].available && !pods[0].ending && pods[1].ending);
+    assert_eq!(pods[0].owner.unwrap().name, "db");
+    assert_eq!(pods[0].changed - pods[0].created, 60);
+    assert_eq!(pods[2].state, PodState::Missing);
+    assert!(matches!(pods[3].state, PodState::Outdated { revision } if **revision == *"0123"));
+    assert_eq!(index.running(&log()).unwrap().len(), 2);
+    assert_eq!(counts(&index).matched, 3, "one that is being deleted does not count");
+}
+
+fn updated(uid: &str, restarts_before: i64, restarts: i64) -> Value {
+    let annotation = json!({ "uid": uid, "at": "2026-11-21T00:02:00Z", "restarts": { "shipper": restarts_before } });
+    together(&[
+        of("db", "2026-11-21T00:00:00Z", true),
+        injected(&revision(), true),
+        json!({
+            "metadata": { "annotations": { "sidecarpolicy.dev/updated": annotation.to_string() } },
+            "status": { "initContainerStatuses": [
+                { "name": "shipper", "ready": true, "restartCount": restarts },
+            ]},
+        }),
+    ])
+}
+
+#[test]
+fn a_container_that_was_changed_is_ready_when_it_has_been_restarted() {
+    let uid = "0f2d7c1e-5b1d-4f0e-9a51-0d5cbd8b6a11";
+    for (changes, ready) in [
+        (updated(uid, 0, 0), false),
+        (updated(uid, 0, 1), true),
+        (updated(uid, 2, 2), false),
+        (updated("another pod, whose template was copied", 0, 0), true),
+    ] {
+        let mut index = index();
+        index.set_pod(pod("a", &changes));
+        assert_eq!(counts(&index).ready, i64::from(ready), "{changes}");
+        assert_eq!(index.rollout_pods(&log())[0].available, ready, "{changes}");
+    }
+}
+
+#[test]
+fn news_are_of_pods_that_came_and_of_what_they_miss() {
+    let mut index = index();
+    let told = |index: &mut Index| -> Vec<(String, What)> {
+        index.take_news().into_iter().map(|news| (news.pod, news.what)).collect()
+    };
+    index.set_pod(pod("a", &injected(&revision(), true)));
+    index.set_pod(pod("b", &skipped("why")));
+    index.set_pod(pod("c", &json!({})));
+    let expected = [
+        ("a".to_owned(), What::Injected),
+        ("b".to_owned(), What::Skipped("why".into())),
+        ("c".to_owned(), What::Missing),
+    ];
+    assert_eq!(told(&mut index), expected);
+    index.set_pod(pod("a", &injected(&revision(), false)));
+    index.set_pod(pod("c", &of("db", "2026-11-21T00:00:00Z", true)));
+    assert_eq!(told(&mut index), [("c".to_owned(), What::Missing)], "it is another pod by its uid");
+    index.set_policy(policy(&PolicyId::cluster("mesh"), &spec()));
+    assert_eq!(told(&mut index).len(), 3, "all lack a policy that comes later");
+    let audit = PolicySpec { mode: crds::Mode::Audit, ..spec() };
+    index.set_policy(policy(&PolicyId::cluster("audit"), &audit));
+    assert_eq!(told(&mut index), [], "nothing was to go in");
+}
+
+#[test]
+fn nothing_is_told_of_what_was_there_at_the_start_but_what_it_misses() {
+    let mut index = Index::new(Exclusions::new("system", &[]));
+    index.set_namespace(namespace(SHOP));
+    index.set_policy(policy(&log(), &spec()));
+    index.set_pod(pod("a", &injected(&revision(), true)));
+    index.set_pod(pod("b", &json!({})));
+    index.start_counting();
+    let told: Vec<_> = index.take_news().into_iter().map(|news| news.what).collect();
+    assert_eq!(told, [What::Missing]);
+}

@@ -12,7 +12,10 @@ use super::{
     conditions::{self, Acceptance, Configuration},
     serving::Coverage,
 };
-use crate::webhook_config::{FailScope, Published};
+use crate::{
+    rollout::{Progress, Settings},
+    webhook_config::{FailScope, Published},
+};
 
 /// A policy that exists.
 #[derive(Debug)]
@@ -27,6 +30,12 @@ pub(super) struct KnownPolicy {
     pub(super) compiled: Option<Arc<Policy>>,
     /// The pods that it blocks while the webhook is away.
     pub(super) fail_scope: Option<FailScope>,
+    /// `spec.rollout`, if it is accepted.
+    pub(super) settings: Settings,
+    /// `spec.revisionHistoryLimit`.
+    pub(super) history_limit: Option<i32>,
+    /// When it was created, as Unix time.
+    pub(super) created: i64,
     /// The status as it is stored.
     pub(super) status: PolicyStatus,
     resource_version: Option<String>,
@@ -59,16 +68,40 @@ impl KnownPolicy {
         {
             return Self { status, resource_version, awaited, ..before };
         }
-        let (acceptance, compiled, fail_scope) = assess(id, &uid, generation, object, exclusions);
+        let created = object.creation_timestamp().map_or(0, |time| time.0.as_second());
+        let assessment = assess(id, &uid, generation, object, exclusions);
         Self {
             uid,
             generation,
-            acceptance,
-            compiled,
-            fail_scope,
+            acceptance: assessment.acceptance,
+            compiled: assessment.compiled,
+            fail_scope: assessment.fail_scope,
+            settings: assessment.settings,
+            history_limit: assessment.history_limit,
+            created,
             status,
             resource_version,
             awaited,
+        }
+    }
+
+    /// Reason and message of the stored condition `Progressing`, if it speaks of this generation.
+    pub(super) fn progress_before(&self) -> Option<(&str, &str)> {
+        let condition = self.status.conditions.iter().find(|condition| {
+            condition.type_ == "Progressing"
+                && condition.observed_generation == Some(self.generation)
+        });
+        condition.map(|condition| (condition.reason.as_str(), condition.message.as_str()))
+    }
+
+    /// The revision before the current one. `history`: the newest other one that is stored, for a
+    /// status that was lost.
+    pub(super) fn previous_revision(&self, history: Option<String>) -> Option<String> {
+        let current = self.compiled.as_ref().map(|policy| policy.revision.as_str());
+        match (&self.status.revision, current) {
+            (Some(stored), Some(current)) if stored != current => Some(stored.clone()),
+            (None, Some(_)) => history,
+            _ => self.status.previous_revision.clone(),
         }
     }
 
@@ -116,28 +149,25 @@ impl KnownPolicy {
     pub(super) fn wanted_status(
         &self,
         id: &PolicyId,
-        (pods, skipped): (PodCounts, Vec<SkippedPods>),
-        coverage: Coverage,
-        configuration: Configuration,
+        observed: Observed,
         now: Timestamp,
     ) -> PolicyStatus {
+        let Observed { counts: (pods, skipped), coverage, configuration, progress, history } =
+            observed;
         let facts = conditions::Facts {
             id,
             generation: self.generation,
             acceptance: &self.acceptance,
             coverage,
             configuration,
+            progress,
         };
         let revision = self.compiled.as_ref().map(|policy| policy.revision.clone());
-        let previous_revision = match (&self.status.revision, &revision) {
-            (Some(stored), Some(current)) if stored != current => Some(stored.clone()),
-            _ => self.status.previous_revision.clone(),
-        };
         PolicyStatus {
             observed_generation: Some(self.generation),
             // What runs is still the last revision that compiled.
             revision: revision.or_else(|| self.status.revision.clone()),
-            previous_revision,
+            previous_revision: self.previous_revision(history),
             pods,
             skipped,
             overhead: None,
@@ -146,12 +176,40 @@ impl KnownPolicy {
     }
 }
 
+/// What was observed of a policy.
+pub(super) struct Observed {
+    /// Its pods, and why some were skipped.
+    pub(super) counts: (PodCounts, Vec<SkippedPods>),
+    /// Which webhook replicas serve it.
+    pub(super) coverage: Coverage,
+    /// Whether the webhook configurations stand for it.
+    pub(super) configuration: Configuration,
+    /// How far its rollout is.
+    pub(super) progress: Progress,
+    /// The newest stored revision beside the current one.
+    pub(super) history: Option<String>,
+}
+
 /// Stored times have whole seconds; with fractions the stored status would always differ.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-type Assessment = (Acceptance, Option<Arc<Policy>>, Option<FailScope>);
+/// What a spec comes to.
+struct Assessment {
+    acceptance: Acceptance,
+    compiled: Option<Arc<Policy>>,
+    fail_scope: Option<FailScope>,
+    settings: Settings,
+    history_limit: Option<i32>,
+}
+
+impl Assessment {
+    fn refused(acceptance: Acceptance) -> Self {
+        let settings = Settings::read(None);
+        Self { acceptance, compiled: None, fail_scope: None, settings, history_limit: None }
+    }
+}
 
 fn assess(
     id: &PolicyId,
@@ -161,19 +219,25 @@ fn assess(
     exclusions: &Exclusions,
 ) -> Assessment {
     if id.namespace.as_ref().is_some_and(|namespace| exclusions.contains(namespace)) {
-        return (Acceptance::NamespaceExcluded, None, None);
+        return Assessment::refused(Acceptance::NamespaceExcluded);
     }
     let spec = object.data.get("spec").cloned().unwrap_or(Value::Null);
     let spec: PolicySpec = match serde_json::from_value(spec) {
         Ok(spec) => spec,
         Err(error) => {
             let problem = format!("spec: cannot be read: {error}");
-            return (Acceptance::Invalid(problem), None, None);
+            return Assessment::refused(Acceptance::Invalid(problem));
         }
     };
     match inject::compile(id.clone(), uid, generation, &spec) {
-        Ok(policy) => (Acceptance::Accepted, Some(Arc::new(policy)), fail_scope(&spec)),
-        Err(invalid) => (Acceptance::Invalid(invalid.to_string()), None, None),
+        Ok(policy) => Assessment {
+            acceptance: Acceptance::Accepted,
+            compiled: Some(Arc::new(policy)),
+            fail_scope: fail_scope(&spec),
+            settings: Settings::read(spec.rollout.as_ref()),
+            history_limit: spec.revision_history_limit,
+        },
+        Err(invalid) => Assessment::refused(Acceptance::Invalid(invalid.to_string())),
     }
 }
 

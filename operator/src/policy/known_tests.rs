@@ -38,9 +38,19 @@ fn status(matched: i64) -> PolicyStatus {
 }
 
 fn wanted(known: &KnownPolicy) -> PolicyStatus {
-    let configuration = Configuration::Applied { merged: false };
+    wanted_with_history(known, None)
+}
+
+fn wanted_with_history(known: &KnownPolicy, history: Option<&str>) -> PolicyStatus {
+    let observed = Observed {
+        counts: Default::default(),
+        coverage: Coverage::default(),
+        configuration: Configuration::Applied { merged: false },
+        progress: Progress::on_recreate(),
+        history: history.map(str::to_owned),
+    };
     let now = "2026-11-21T01:02:03.456789Z".parse().unwrap();
-    known.wanted_status(&id(), Default::default(), Coverage::default(), configuration, now)
+    known.wanted_status(&id(), observed, now)
 }
 
 #[test]
@@ -115,4 +125,48 @@ fn a_status_that_was_stored_is_not_written_again() {
     let stored = serde_json::to_value(wanted(&known)).unwrap();
     let known = read(&object(1, "2", &[("/status", stored)]), Some(known));
     assert_eq!(wanted(&known), known.status);
+}
+
+fn stored_with_image(status: &PolicyStatus, image: &str, generation: i64) -> DynamicObject {
+    let stored = serde_json::to_value(status).unwrap();
+    let sidecars = json!([{ "name": "shipper", "image": image }]);
+    let version = generation.to_string();
+    object(generation, &version, &[("/status", stored), ("/spec/sidecars", sidecars)])
+}
+
+#[test]
+fn going_back_makes_the_later_revision_the_previous_one() {
+    let first = wanted(&read(&stored_with_image(&PolicyStatus::default(), "a:1", 1), None));
+    let second = wanted(&read(&stored_with_image(&first, "a:2", 2), None));
+    let back = wanted(&read(&stored_with_image(&second, "a:1", 3), None));
+    assert_eq!(back.revision, first.revision);
+    assert_eq!(back.previous_revision, second.revision);
+    // What comes after a restart of the operator rests on the stored status alone.
+    let again = wanted(&read(&stored_with_image(&back, "a:1", 4), None));
+    assert_eq!(again.previous_revision, second.revision);
+}
+
+#[test]
+fn a_content_that_is_refused_in_between_is_no_revision() {
+    let first = wanted(&read(&stored_with_image(&PolicyStatus::default(), "a:1", 1), None));
+    let refused = wanted(&read(&stored_with_image(&first, "", 2), None));
+    assert_eq!(refused.revision, first.revision);
+    let second = wanted(&read(&stored_with_image(&refused, "a:2", 3), None));
+    assert_eq!(second.previous_revision, first.revision);
+}
+
+#[test]
+fn a_status_that_was_lost_takes_the_previous_revision_from_the_history() {
+    let known = read(&object(1, "1", &[]), None);
+    let status = wanted_with_history(&known, Some("earlier"));
+    assert_eq!(status.previous_revision.as_deref(), Some("earlier"));
+}
+
+#[test]
+fn only_the_progress_of_this_generation_counts() {
+    let stored = serde_json::to_value(wanted(&read(&object(1, "1", &[]), None))).unwrap();
+    let same = read(&object(1, "2", &[("/status", stored.clone())]), None);
+    assert_eq!(same.progress_before().map(|(reason, _)| reason), Some("OnRecreate"));
+    let next = read(&object(2, "3", &[("/status", stored)]), None);
+    assert_eq!(next.progress_before(), None);
 }

@@ -1,4 +1,5 @@
-//! Keeps the status of every policy true: which pods it reached, and whether the next one gets it.
+//! Keeps the status of every policy true: which pods it reached, whether the next one gets it, and how
+//! far its rollout is.
 //!
 //! One task owns all that is known and takes one event at a time. Writes are coalesced: what changed
 //! is looked at a moment later, and written only if it differs from what is stored.
@@ -10,13 +11,15 @@ mod listing;
 mod pod;
 mod reconciler;
 mod serving;
-mod shorten;
+mod tally;
 mod writer;
 
 use std::{fmt::Debug, sync::Arc};
 
 use crds::{ClusterSidecarPolicy, SidecarPolicy};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::BoxStream};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject},
@@ -34,10 +37,15 @@ use tokio::{
 use crate::{
     certificates::Trusted,
     context::Context,
+    events::{self, Teller},
+    rollout::{self, WorkloadKind},
     webhook_config::{KnownFailScopes, Published},
 };
 use reconciler::{Kind, Reconciler};
 use serving::Answers;
+
+/// Revisions that the API server sends at a time: with their contents, which are not kept.
+const REVISIONS: u32 = 100;
 
 /// Runs until the process ends.
 pub(crate) async fn run(
@@ -55,15 +63,32 @@ pub(crate) async fn run(
         std::pin::pin!(watch_all(policy_api::<ClusterSidecarPolicy>(&context)));
     let mut namespaces = std::pin::pin!(watch_all(Api::all(context.client.clone())));
     let mut pods = std::pin::pin!(watch_all(Api::all(context.client.clone())));
-    let mut reconciler = Reconciler::new(context, ask, fail_scopes);
+    let mut revisions = std::pin::pin!(watch_revisions(&context));
+    let mut workloads: Option<BoxStream<'static, WorkloadEvent>> = None;
+    let (teller, news) = Teller::new();
+    let mut telling = std::pin::pin!(events::run(Arc::clone(&context), news));
+    let mut reconciler = Reconciler::new(Arc::clone(&context), ask, fail_scopes, teller);
     loop {
+        // Most installations restart nothing, and need not know of every workload.
+        if reconciler.needs_workloads() != workloads.is_some() {
+            reconciler.forget_workloads();
+            workloads = match workloads {
+                None => Some(rollout::watch_workloads(&context).boxed()),
+                Some(_) => None,
+            };
+        }
         let (look_at, ask_at) = (reconciler.look_at, reconciler.ask_at);
         tokio::select! {
             () = &mut asking => return,
+            () = &mut telling => return,
             Some(event) = policies.next() => reconciler.policy_event(event, Kind::Namespaced),
             Some(event) = cluster_policies.next() => reconciler.policy_event(event, Kind::Cluster),
             Some(event) = namespaces.next() => reconciler.namespace_event(event),
             Some(event) = pods.next() => reconciler.pod_event(event),
+            Some(event) = revisions.next() => reconciler.revision_event(event),
+            Some((kind, event)) = next(&mut workloads) => reconciler.workload_event(kind, event),
+            Some(policy) = reconciler.rollouts.next() => reconciler.step_ended(policy),
+            Some(policy) = reconciler.keeper.next(unix_time) => reconciler.step_ended(policy),
             Ok(()) = answers.changed() => {
                 reconciler.set_answers(answers.borrow_and_update().clone());
             }
@@ -81,6 +106,28 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     watcher::watcher(api, watcher::Config::default()).default_backoff()
+}
+
+type WorkloadEvent = (WorkloadKind, Result<Event<DynamicObject>, watcher::Error>);
+
+/// The next event of a watch, if there is one.
+async fn next(watch: &mut Option<BoxStream<'static, WorkloadEvent>>) -> Option<WorkloadEvent> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Revisions of policies, and of nothing else that keeps `ControllerRevision`s.
+fn watch_revisions(
+    context: &Context,
+) -> impl Stream<Item = Result<Event<ControllerRevision>, watcher::Error>> + use<> {
+    let config = watcher::Config::default().labels(crds::keys::POLICY).page_size(REVISIONS);
+    watcher::watcher(Api::all(context.client.clone()), config).default_backoff()
+}
+
+fn unix_time() -> i64 {
+    Timestamp::now().as_second()
 }
 
 /// Policies are read one by one: one that cannot be read must not hide the others.

@@ -3,10 +3,17 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use inject::Subject;
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
 use serde::Deserialize;
 
-use super::shorten::shortened;
+use crate::{
+    owner::{Owner, Uid},
+    rollout::Updated,
+    shorten::shortened,
+};
 
 /// Annotation of mirror pods; it counts only with an owner of kind `Node`.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -43,15 +50,26 @@ struct Os {
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     phase: Option<String>,
+    conditions: Option<Vec<PodCondition>>,
     init_container_statuses: Option<Vec<ContainerStatus>>,
     container_statuses: Option<Vec<ContainerStatus>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    last_transition_time: Option<Time>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct ContainerStatus {
     name: String,
     ready: bool,
+    restart_count: i64,
     state: Option<State>,
 }
 
@@ -105,38 +123,66 @@ pub(super) struct Template {
     host_network: bool,
     operating_system: Option<String>,
     /// Policy -> revision, by the pod's own word.
-    pub(super) injected: BTreeMap<String, String>,
+    pub(super) injected: BTreeMap<String, Arc<str>>,
     /// Policy -> reason, by the pod's own word.
     pub(super) skipped: BTreeMap<String, Arc<str>>,
     /// Names of the containers that have a status, sorted.
     containers: Vec<String>,
+    /// Its controller.
+    pub(super) owner: Option<Owner>,
 }
 
-/// A pod that counts.
+/// A pod that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pod {
     /// Shared by all pods that look alike.
     pub(super) template: Arc<Template>,
+    /// `metadata.uid`.
+    pub(super) uid: Uid,
+    /// When it was created, as Unix time.
+    pub(super) created: i64,
+    /// Since when it has been as available as it is: its creation, a change in place, or the last
+    /// change of its readiness. Unix time.
+    pub(super) changed: i64,
+    /// It is ready, and every change in place has been carried out.
+    pub(super) available: bool,
+    /// It is being deleted, and no longer counts.
+    pub(super) ending: bool,
     /// Whether each of the template's containers is ready or has done its work.
     ready: Box<[bool]>,
 }
 
 impl WatchedPod {
-    /// The pod as it is kept; `None` for a pod that does not count: one that is ending, has ended, or
-    /// mirrors a static pod.
+    /// The pod as it is kept; `None` for one that has ended or mirrors a static pod.
     pub(super) fn into_pod(self) -> Option<Pod> {
         let phase = self.status.phase.as_deref();
-        let ending = self.metadata.deletion_timestamp.is_some();
-        if ending || matches!(phase, Some("Succeeded" | "Failed")) || self.is_mirror() {
+        if matches!(phase, Some("Succeeded" | "Failed")) || self.is_mirror() {
             return None;
         }
+        let uid = self.metadata.uid.as_deref().unwrap_or_default();
+        let mut annotations = self.metadata.annotations.unwrap_or_default();
+        // A template copied from a live pod carries another pod's.
+        let updated = annotations
+            .remove(crds::keys::UPDATED)
+            .and_then(|text| Updated::read(&text))
+            .filter(|updated| updated.uid == uid);
+        annotations.remove(crds::keys::RESTARTED_FOR);
+        let awaits_restart = |status: &ContainerStatus| {
+            let before = updated.as_ref().and_then(|updated| updated.restarts.get(&status.name));
+            before.is_some_and(|before| status.restart_count <= *before)
+        };
+        let is_ready = |status: &PodCondition| status.kind == "Ready";
+        let readiness = self.status.conditions.into_iter().flatten().find(is_ready);
         let statuses = [self.status.init_container_statuses, self.status.container_statuses];
+        let mut settled = true;
         let mut containers: Vec<(String, bool)> = statuses
             .into_iter()
             .flatten()
             .flatten()
             .map(|status| {
-                let ready = status.is_ready();
+                let awaits_restart = awaits_restart(&status);
+                settled &= !awaits_restart;
+                let ready = status.is_ready() && !awaits_restart;
                 (status.name, ready)
             })
             .collect();
@@ -144,21 +190,38 @@ impl WatchedPod {
         let (containers, ready): (Vec<_>, Vec<_>) = containers.into_iter().unzip();
         let node_selector = self.spec.node_selector.unwrap_or_default();
         let operating_system = self.spec.os.map(|os| os.name);
-        let mut annotations = self.metadata.annotations.unwrap_or_default();
+        let labels = self.metadata.labels.unwrap_or_default();
+        let created = seconds(self.metadata.creation_timestamp);
+        let readiness_changed = readiness
+            .as_ref()
+            .map_or(0, |condition| seconds(condition.last_transition_time.clone()));
         let template = Template {
             injected: read(annotations.remove(crds::keys::INJECTED)),
             skipped: read(annotations.remove(crds::keys::SKIPPED))
                 .into_iter()
-                .map(|(policy, reason)| (policy, shortened(&reason, REASON_LENGTH).into()))
+                .map(|(policy, reason): (String, String)| {
+                    (policy, shortened(&reason, REASON_LENGTH).into())
+                })
                 .collect(),
             annotations: annotations.into_iter().filter(|(key, _)| is_ours(key)).collect(),
-            labels: self.metadata.labels.unwrap_or_default(),
+            owner: Owner::of_pod(self.metadata.owner_references, &labels),
+            labels,
             host_network: self.spec.host_network,
             operating_system: operating_system
                 .or_else(|| node_selector.get("kubernetes.io/os").cloned()),
             containers,
         };
-        Some(Pod { template: Arc::new(template), ready: ready.into() })
+        Some(Pod {
+            template: Arc::new(template),
+            uid: Uid::of(uid),
+            created,
+            changed: created
+                .max(readiness_changed)
+                .max(updated.as_ref().map_or(0, |updated| updated.at.as_second())),
+            available: settled && readiness.is_some_and(|condition| condition.status == "True"),
+            ending: self.metadata.deletion_timestamp.is_some(),
+            ready: ready.into(),
+        })
     }
 
     fn is_mirror(&self) -> bool {
@@ -177,6 +240,11 @@ impl ContainerStatus {
 }
 
 impl Template {
+    /// Whether it is a Windows pod, as far as it says.
+    pub(super) fn is_windows(&self) -> bool {
+        self.operating_system.as_deref() == Some("windows")
+    }
+
     /// The pod as selection sees it.
     pub(super) fn subject(&self) -> Subject<'_, BTreeMap<String, String>> {
         Subject {
@@ -209,6 +277,12 @@ fn is_ours(key: &str) -> bool {
 }
 
 /// What a pod says of itself is for reading only; anything else than a map of texts says nothing.
-fn read(annotation: Option<String>) -> BTreeMap<String, String> {
-    annotation.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+fn read<T: From<String>>(annotation: Option<String>) -> BTreeMap<String, T> {
+    let map: Option<BTreeMap<String, String>> =
+        annotation.and_then(|text| serde_json::from_str(&text).ok());
+    map.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into())).collect()
+}
+
+fn seconds(time: Option<Time>) -> i64 {
+    time.map_or(0, |time| time.0.as_second())
 }

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crds::PolicyStatus;
+use crds::{PodCounts, PolicyStatus};
 use inject::{Namespace, PolicyId};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Namespace as NamespaceObject};
 use kube::{
     ResourceExt,
     api::{DynamicObject, PartialObjectMeta},
@@ -21,9 +21,9 @@ use tokio::{
 };
 
 use super::{
-    conditions::Acceptance,
+    conditions::{Acceptance, Configuration},
     index::Index,
-    known::KnownPolicy,
+    known::{KnownPolicy, Observed},
     listing::{Change, Listing},
     pod::WatchedPod,
     serving::Answers,
@@ -31,7 +31,12 @@ use super::{
 };
 use crate::{
     context::Context,
+    events::Teller,
     metrics::Controller,
+    revision::{Keeper, Wanted},
+    rollout::{
+        COMPLETE, Progress, Rollouts, Subjects, Workload, WorkloadId, WorkloadKind, Workloads,
+    },
     webhook_config::{FailScopes, KnownFailScopes, Published},
 };
 
@@ -57,7 +62,12 @@ pub(super) struct Reconciler {
     pub(super) look_at: Option<Instant>,
     /// When replicas are asked again; `None`: all serve all policies.
     pub(super) ask_at: Option<Instant>,
+    /// The revisions of policies.
+    pub(super) keeper: Keeper,
+    /// What is done to running pods.
+    pub(super) rollouts: Rollouts,
     context: Arc<Context>,
+    teller: Teller,
     writer: Writer,
     ask: Arc<Notify>,
     fail_scopes: watch::Sender<KnownFailScopes>,
@@ -69,6 +79,9 @@ pub(super) struct Reconciler {
     cluster_policy_listing: Listing<PolicyId>,
     namespace_listing: Listing<String>,
     pod_listing: Listing<(String, String)>,
+    revision_listing: Listing<(String, String)>,
+    workloads: Workloads,
+    workload_listings: BTreeMap<WorkloadKind, Listing<WorkloadId>>,
     is_counting: bool,
     changed: BTreeSet<PolicyId>,
 }
@@ -79,10 +92,14 @@ impl Reconciler {
         context: Arc<Context>,
         ask: Arc<Notify>,
         fail_scopes: watch::Sender<KnownFailScopes>,
+        teller: Teller,
     ) -> Self {
         Self {
             look_at: None,
             ask_at: None,
+            keeper: Keeper::new(Arc::clone(&context)),
+            rollouts: Rollouts::new(Arc::clone(&context)),
+            teller,
             writer: Writer::new(Arc::clone(&context)),
             index: Index::new(context.exclusions.clone()),
             context,
@@ -95,6 +112,9 @@ impl Reconciler {
             cluster_policy_listing: Listing::default(),
             namespace_listing: Listing::default(),
             pod_listing: Listing::default(),
+            revision_listing: Listing::default(),
+            workloads: Workloads::default(),
+            workload_listings: BTreeMap::new(),
             is_counting: false,
             changed: BTreeSet::new(),
         }
@@ -164,6 +184,8 @@ impl Reconciler {
     fn remove_policy(&mut self, id: &PolicyId) {
         self.policies.remove(id);
         self.index.remove_policy(id);
+        self.rollouts.forget(id);
+        self.keeper.forget(id);
         self.look_soon();
     }
 
@@ -214,6 +236,85 @@ impl Reconciler {
         self.look_if_counts_changed();
     }
 
+    /// An event of the watch of revisions.
+    pub(super) fn revision_event(
+        &mut self,
+        event: Result<Event<ControllerRevision>, watcher::Error>,
+    ) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.watch_failed("controllerrevisions", &error),
+        };
+        let key = |object: &ControllerRevision| {
+            (object.namespace().unwrap_or_default(), object.name_any())
+        };
+        let policy = match self.revision_listing.follow(event, key) {
+            Change::Set(object) => self.keeper.history.set(&object),
+            Change::Remove(object) => self.keeper.history.remove(&object),
+            Change::Retain(listed) => {
+                self.keeper.history.retain(|object| listed.contains(object));
+                self.all_changed();
+                None
+            }
+            Change::Begin => None,
+        };
+        if let Some(policy) = policy {
+            self.changed.insert(policy);
+            self.look_soon();
+        }
+    }
+
+    /// Whether workloads have to be watched: a policy restarts them.
+    pub(super) fn needs_workloads(&self) -> bool {
+        let restarts = |known: &KnownPolicy| known.compiled.is_some() && known.settings.restarts();
+        self.context.permissions.restart && self.policies.values().any(restarts)
+    }
+
+    /// Workloads are not watched any more, or not yet.
+    pub(super) fn forget_workloads(&mut self) {
+        self.workloads = Workloads::default();
+        self.workload_listings.clear();
+    }
+
+    /// An event of the watches of workloads.
+    pub(super) fn workload_event(
+        &mut self,
+        kind: WorkloadKind,
+        event: Result<Event<DynamicObject>, watcher::Error>,
+    ) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.watch_failed("workloads", &error),
+        };
+        let id = |object: &DynamicObject| WorkloadId {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            kind,
+        };
+        let is_new = match self.workload_listings.entry(kind).or_default().follow(event, id) {
+            Change::Set(object) => self.workloads.set(id(&object), Workload::read(kind, &object)),
+            Change::Remove(object) => {
+                self.workloads.remove(&id(&object));
+                true
+            }
+            Change::Retain(listed) => {
+                self.workloads.retain(kind, |id| listed.contains(id));
+                true
+            }
+            Change::Begin => false,
+        };
+        if is_new {
+            self.changed.extend(self.rollouts.under_way().cloned());
+            self.look_soon();
+        }
+    }
+
+    /// Something that was done for a policy has ended.
+    pub(super) fn step_ended(&mut self, policy: PolicyId) {
+        self.changed.insert(policy);
+        self.look_soon();
+    }
+
     fn watch_failed(&self, what: &'static str, error: &watcher::Error) {
         self.context.metrics.failed(Controller::Policy);
         tracing::warn!(what, error = %error, "cannot watch; trying again");
@@ -252,7 +353,8 @@ impl Reconciler {
         let is_complete = self.policy_listing.is_complete()
             && self.cluster_policy_listing.is_complete()
             && self.namespace_listing.is_complete()
-            && self.pod_listing.is_complete();
+            && self.pod_listing.is_complete()
+            && self.revision_listing.is_complete();
         if !is_complete {
             return;
         }
@@ -261,7 +363,9 @@ impl Reconciler {
             self.index.start_counting();
         }
         self.hand_on_fail_scopes();
-        let wanted = self.plan(Timestamp::now());
+        let now = Timestamp::now();
+        self.teller.tell(self.index.take_news(), now);
+        let wanted = self.plan(now);
         for (id, outcome) in self.writer.write(wanted).await {
             match (outcome, self.policies.get_mut(&id)) {
                 (Ok(written), Some(known)) => known.written(written.status, written.version),
@@ -278,27 +382,106 @@ impl Reconciler {
             None => Some(Instant::now() + ASK_AGAIN),
             Some(time) => Some(time),
         };
+        let looks = [self.rollouts.next_look(), self.keeper.next_try()];
+        if let Some(time) = looks.into_iter().flatten().min() {
+            let seconds = u64::try_from(time - Timestamp::now().as_second()).unwrap_or(0);
+            self.look_within(Duration::from_secs(seconds.max(1)));
+        }
     }
 
-    /// The statuses to be written: of what changed, those that differ from what is stored.
+    /// The statuses to be written: of what changed, those that differ from what is stored. Begins what
+    /// is to be done about revisions and running pods.
     fn plan(&mut self, now: Timestamp) -> Vec<(PolicyId, String, PolicyStatus)> {
         let mut changed = self.index.take_changed();
         changed.append(&mut self.changed);
-        let published = self.published.as_deref();
+        changed.extend(self.rollouts.take_due(now.as_second()));
+        changed.extend(self.keeper.due(now.as_second()));
+        let published = self.published.clone();
         changed
             .into_iter()
             .filter_map(|id| {
                 let known = self.policies.get(&id)?;
-                let wanted = known.wanted_status(
-                    &id,
-                    self.index.counts(&id),
-                    self.answers.coverage(&id, &known.uid, known.generation),
-                    known.configuration(&id, published),
-                    now,
-                );
+                let coverage = self.answers.coverage(&id, &known.uid, known.generation);
+                let configuration = known.configuration(&id, published.as_deref());
+                let serving = coverage.endpoints > 0
+                    && coverage.serving == coverage.endpoints
+                    && matches!(configuration, Configuration::Applied { .. });
+                let history = self.keep_revisions(&id, now);
+                let counts = self.index.counts(&id);
+                let progress = self.advance(&id, &counts.0, serving, now);
+                let known = self.policies.get(&id)?;
+                let observed = Observed { counts, coverage, configuration, progress, history };
+                let wanted = known.wanted_status(&id, observed, now);
                 (wanted != known.status).then(|| (id, known.uid.clone(), wanted))
             })
             .collect()
+    }
+
+    /// Has the revisions of a policy kept. Gives the newest one that is not current.
+    fn keep_revisions(&mut self, id: &PolicyId, now: Timestamp) -> Option<String> {
+        let known = self.policies.get(id)?;
+        let Some(compiled) = &known.compiled else {
+            self.keeper.forget(id);
+            return None;
+        };
+        let revision = &compiled.revision;
+        let history = self.keeper.history.newest_other(id, &known.uid, revision);
+        let previous = known.previous_revision(history.clone());
+        let wanted = Wanted {
+            uid: &known.uid,
+            revision,
+            previous: previous.as_deref(),
+            running: self.index.running(id).into_iter().flatten().map(|(of, _)| &**of).collect(),
+            limit: known.history_limit,
+        };
+        self.keeper.keep(id, &wanted, now.as_second());
+        history
+    }
+
+    /// Goes on with the rollout of a policy, and says how far it is.
+    fn advance(
+        &mut self,
+        id: &PolicyId,
+        counts: &PodCounts,
+        serving: bool,
+        now: Timestamp,
+    ) -> Progress {
+        let Some(known) = self.policies.get(id) else { return Progress::not_accepted() };
+        let Some(policy) = &known.compiled else {
+            self.rollouts.forget(id);
+            return Progress::not_accepted();
+        };
+        if !known.settings.is_active() {
+            self.rollouts.forget(id);
+            return Progress::on_recreate();
+        }
+        if !policy.enforced {
+            self.rollouts.forget(id);
+            return Progress::audit();
+        }
+        let before = known.progress_before();
+        // Pods come and go all the time; only a rollout that is not over is worth a look at each.
+        let is_complete = before.is_some_and(|(reason, _)| reason == COMPLETE);
+        if is_complete && counts.outdated == 0 && (counts.missing == 0 || !known.settings.repair) {
+            self.rollouts.forget(id);
+            return Progress::complete(counts.current);
+        }
+        let is_listed = |kind| self.workload_listings.get(kind).is_some_and(Listing::is_complete);
+        let are_listed = WorkloadKind::ALL.iter().all(is_listed);
+        let subjects = Subjects {
+            policy: id,
+            uid: &known.uid,
+            generation: known.generation,
+            created: known.created,
+            revision: &policy.revision,
+            settings: &known.settings,
+            serving,
+            stored: self.keeper.history.has(id, &known.uid, &policy.revision),
+            before,
+            pods: &self.index.rollout_pods(id),
+            workloads: are_listed.then_some(&self.workloads),
+        };
+        self.rollouts.advance(&subjects, now)
     }
 
     fn hand_on_fail_scopes(&self) {

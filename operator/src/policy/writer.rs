@@ -13,10 +13,10 @@ use kube::{
 };
 use serde_json::json;
 
-use super::shorten::shortened;
 use crate::{
     context::{Context, FIELD_MANAGER, WriteError},
     metrics::Controller,
+    shorten::shortened,
 };
 
 /// Status writes at a time.

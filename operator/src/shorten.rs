@@ -1,7 +1,7 @@
 //! Cuts text that others wrote to a size that may be stored.
 
 /// The start of `text`, at most `bytes` long and cut between characters.
-pub(super) fn shortened(text: &str, bytes: usize) -> &str {
+pub(crate) fn shortened(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

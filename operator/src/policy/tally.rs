@@ -1,0 +1,124 @@
+//! Running counts of one policy: how many pods stand to it in which way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crds::{PodCounts, SkippedPods};
+
+/// Most reasons that a status lists.
+const REASONS: usize = 10;
+
+/// How a pod stands to a policy that concerns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has the policy.
+    Injected {
+        /// The revision that it says it has.
+        revision: Arc<str>,
+        /// That is the policy's.
+        current: bool,
+        /// All injected containers are ready.
+        ready: bool,
+    },
+    /// The policy could not be applied to it; why.
+    Skipped(Arc<str>),
+    /// It should have the policy.
+    Missing,
+    /// Its owner opted out.
+    OptedOut,
+    /// It has the policy and is no longer selected.
+    Surplus,
+}
+
+/// Running counts of one policy.
+#[derive(Default)]
+pub(super) struct Tally {
+    current: i64,
+    outdated: i64,
+    ready: i64,
+    missing: i64,
+    opted_out: i64,
+    surplus: i64,
+    /// Revision -> pods.
+    running: BTreeMap<Arc<str>, i64>,
+    /// Reason -> pods as `namespace/name`.
+    skipped: BTreeMap<Arc<str>, BTreeSet<String>>,
+}
+
+impl Tally {
+    /// A pod stands like this now.
+    pub(super) fn add(&mut self, standing: Standing, pod: &str) {
+        if let Standing::Skipped(reason) = standing {
+            self.skipped.entry(reason).or_default().insert(pod.to_owned());
+        } else {
+            self.count(&standing, 1);
+        }
+    }
+
+    /// A pod does not stand like this any more.
+    pub(super) fn remove(&mut self, standing: &Standing, pod: &str) {
+        let Standing::Skipped(reason) = standing else { return self.count(standing, -1) };
+        if let Some(pods) = self.skipped.get_mut(reason) {
+            pods.remove(pod);
+            if pods.is_empty() {
+                self.skipped.remove(reason);
+            }
+        }
+    }
+
+    fn count(&mut self, standing: &Standing, by: i64) {
+        match standing {
+            Standing::Injected { revision, current, ready } => {
+                let running = self.running.entry(Arc::clone(revision)).or_default();
+                *running += by;
+                if *running == 0 {
+                    self.running.remove(revision);
+                }
+                *(if *current { &mut self.current } else { &mut self.outdated }) += by;
+                self.ready += if *ready { by } else { 0 };
+            }
+            Standing::Missing => self.missing += by,
+            Standing::OptedOut => self.opted_out += by,
+            Standing::Surplus => self.surplus += by,
+            Standing::Skipped(_) => {}
+        }
+    }
+
+    /// How many pods run each revision.
+    pub(super) fn running(&self) -> &BTreeMap<Arc<str>, i64> {
+        &self.running
+    }
+
+    /// The counts, and why pods were skipped, most frequent first.
+    pub(super) fn read(&self) -> (PodCounts, Vec<SkippedPods>) {
+        let mut skipped: Vec<SkippedPods> = self
+            .skipped
+            .iter()
+            .map(|(reason, pods)| SkippedPods {
+                reason: reason.to_string(),
+                count: i64::try_from(pods.len()).unwrap_or(i64::MAX),
+                example: pods.first().cloned(),
+            })
+            .collect();
+        let skipped_pods: i64 = skipped.iter().map(|reason| reason.count).sum();
+        skipped.sort_by(|left, right| {
+            right.count.cmp(&left.count).then_with(|| left.reason.cmp(&right.reason))
+        });
+        skipped.truncate(REASONS);
+        let injected = self.current + self.outdated;
+        let counts = PodCounts {
+            matched: injected + skipped_pods + self.missing,
+            injected,
+            current: self.current,
+            outdated: self.outdated,
+            missing: self.missing,
+            ready: self.ready,
+            opted_out: self.opted_out,
+            skipped: skipped_pods,
+            surplus: self.surplus,
+        };
+        (counts, skipped)
+    }
+}

@@ -1,0 +1,141 @@
+//! Writes revisions, and reads their contents.
+
+use std::collections::BTreeMap;
+
+use crds::{ClusterSidecarPolicy, GROUP, PolicySpec, SidecarPolicy, VERSION, keys};
+use inject::PolicyId;
+use k8s_openapi::{
+    api::apps::v1::ControllerRevision,
+    apimachinery::pkg::{
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+        runtime::RawExtension,
+    },
+};
+use kube::{
+    Api,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PostParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+use super::{api, object_name, plan::Change};
+use crate::context::{Context, FIELD_MANAGER, WriteError};
+
+/// The revisions of a policy could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeepError {
+    /// The API server.
+    #[error("{0}")]
+    Write(#[from] WriteError),
+    /// The policy changed meanwhile; its next event brings us back.
+    #[error("the spec of the policy is not of revision {0} any more")]
+    Changed(String),
+    /// The policy cannot be read as one.
+    #[error("the policy cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// Carries changes out, one after another.
+pub(super) async fn apply(
+    context: &Context,
+    policy: &PolicyId,
+    uid: &str,
+    changes: Vec<Change>,
+) -> Result<(), KeepError> {
+    let api = api(context, policy);
+    for change in changes {
+        match change {
+            Change::Create { revision, number } => {
+                let Some(content) = content(context, policy, uid).await? else { return Ok(()) };
+                if inject::revision_of_content(&content) != revision {
+                    return Err(KeepError::Changed(revision));
+                }
+                let object = object(policy, uid, &revision, number, content);
+                let parameters =
+                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+                context.write(api.create(&parameters, &object)).await?;
+                tracing::info!(policy = %policy, revision, "stored a revision");
+            }
+            Change::Renumber { name, number } => {
+                let patch = Patch::Merge(json!({ "revision": number }));
+                context.write(api.patch(&name, &Context::patch_parameters(), &patch)).await?;
+            }
+            Change::Delete { name, uid } => {
+                let only_it = Preconditions { uid: Some(uid), resource_version: None };
+                let parameters = DeleteParams::background().preconditions(only_it);
+                match context.write(api.delete(&name, &parameters)).await {
+                    Err(error) if !error.is_outdated() => return Err(error.into()),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The content of a stored revision; `None` when it is not there or cannot be believed.
+pub(crate) async fn read(
+    context: &Context,
+    policy: &PolicyId,
+    revision: &str,
+) -> Result<Option<Value>, WriteError> {
+    let api = api(context, policy);
+    let name = object_name(policy, revision);
+    let found = context.write(api.get_opt(&name)).await?;
+    let content = found.and_then(|found| found.data).map(|data| data.0);
+    Ok(content.filter(|content| inject::revision_of_content(content) == revision))
+}
+
+/// What the policy puts in now; `None` when it is gone.
+async fn content(
+    context: &Context,
+    policy: &PolicyId,
+    uid: &str,
+) -> Result<Option<Value>, KeepError> {
+    let client = context.client.clone();
+    let api: Api<DynamicObject> = match &policy.namespace {
+        Some(namespace) => {
+            let resource = ApiResource::erase::<SidecarPolicy>(&());
+            Api::namespaced_with(client, namespace, &resource)
+        }
+        None => Api::all_with(client, &ApiResource::erase::<ClusterSidecarPolicy>(&())),
+    };
+    let found = context.write(api.get_opt(&policy.name)).await?;
+    let found = found.filter(|found| found.metadata.uid.as_deref() == Some(uid));
+    let Some(found) = found else { return Ok(None) };
+    let spec = found.data.get("spec").cloned().unwrap_or(Value::Null);
+    let spec: PolicySpec = serde_json::from_value(spec)?;
+    Ok(Some(inject::revision_content(&spec)))
+}
+
+fn object(
+    policy: &PolicyId,
+    uid: &str,
+    revision: &str,
+    number: i64,
+    content: Value,
+) -> ControllerRevision {
+    let labels = [
+        (keys::POLICY, policy.name.as_str()),
+        (keys::POLICY_KIND, policy.kind()),
+        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
+    ];
+    let labels: BTreeMap<String, String> =
+        labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(object_name(policy, revision)),
+            labels: Some(labels),
+            owner_references: Some(vec![OwnerReference {
+                api_version: format!("{GROUP}/{VERSION}"),
+                kind: policy.kind().to_owned(),
+                name: policy.name.clone(),
+                uid: uid.to_owned(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..ObjectMeta::default()
+        },
+        data: Some(RawExtension(content)),
+        revision: number,
+    }
+}
