@@ -1,5 +1,7 @@
 //! Who made a pod: its controller, and the identity of the pod itself.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
@@ -28,7 +30,7 @@ impl Owner {
     /// The controller among the owners of a pod that has these labels.
     pub(crate) fn of_pod(
         owners: Option<Vec<OwnerReference>>,
-        labels: &std::collections::BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
     ) -> Option<Self> {
         let controller =
             owners.into_iter().flatten().find(|owner| owner.controller == Some(true))?;
@@ -95,8 +97,8 @@ mod tests {
 
     use super::*;
 
-    fn controlled_by(kind: &str, name: &str) -> Option<Vec<OwnerReference>> {
-        Some(vec![
+    fn controlled_by(kind: &str, name: &str) -> Vec<OwnerReference> {
+        vec![
             OwnerReference { kind: "Other".to_owned(), ..OwnerReference::default() },
             OwnerReference {
                 api_version: "apps/v1".to_owned(),
@@ -105,7 +107,7 @@ mod tests {
                 controller: Some(true),
                 ..OwnerReference::default()
             },
-        ])
+        ]
     }
 
     #[rstest]
@@ -120,14 +122,14 @@ mod tests {
         #[case] deployment: Option<&str>,
     ) {
         let labels = [(TEMPLATE_HASH.to_owned(), "5d8f".to_owned())].into();
-        let owner = Owner::of_pod(controlled_by(kind, name), &labels).unwrap();
+        let owner = Owner::of_pod(Some(controlled_by(kind, name)), &labels).unwrap();
         assert_eq!((owner.name.as_str(), owner.deployment.as_deref()), (name, deployment));
     }
 
     #[test]
     fn a_pod_without_a_controller_has_no_owner() {
         let owners = Some(vec![OwnerReference::default()]);
-        assert_eq!(Owner::of_pod(owners, &Default::default()), None);
+        assert_eq!(Owner::of_pod(owners, &BTreeMap::new()), None);
     }
 
     #[test]

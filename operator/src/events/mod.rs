@@ -3,7 +3,10 @@
 
 mod limiter;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use inject::PolicyId;
 use jiff::Timestamp;
@@ -181,7 +184,7 @@ async fn deployment(
     let found = context.write(api.get_metadata_opt(&owner.name)).await?;
     let found = found.filter(|found| found.metadata.uid.as_ref() == Some(&owner.uid));
     let owners = found.and_then(|found| found.metadata.owner_references);
-    let deployment = Owner::of_pod(owners, &Default::default());
+    let deployment = Owner::of_pod(owners, &BTreeMap::new());
     let reference = deployment.as_ref().unwrap_or(owner).reference(namespace);
     if known.len() >= OWNERS {
         known.clear();

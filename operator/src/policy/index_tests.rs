@@ -418,7 +418,9 @@ fn of(owner: &str, created: &str, ready: bool) -> Value {
 
 fn together(changes: &[Value]) -> Value {
     let mut all = json!({});
-    changes.iter().for_each(|change| merge(&mut all, change));
+    for change in changes {
+        merge(&mut all, change);
+    }
     all
 }
 

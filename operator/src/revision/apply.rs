@@ -45,11 +45,13 @@ pub(super) async fn apply(
     for change in changes {
         match change {
             Change::Create { revision, number } => {
-                let Some(content) = content(context, policy, uid).await? else { return Ok(()) };
-                if inject::revision_of_content(&content) != revision {
+                let Some(current) = current_content(context, policy, uid).await? else {
+                    return Ok(());
+                };
+                if inject::revision_of_content(&current) != revision {
                     return Err(KeepError::Changed(revision));
                 }
-                let object = object(policy, uid, &revision, number, content);
+                let object = object(policy, uid, &revision, number, current);
                 let parameters =
                     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
                 context.write(api.create(&parameters, &object)).await?;
@@ -81,12 +83,12 @@ pub(crate) async fn read(
     let api = api(context, policy);
     let name = object_name(policy, revision);
     let found = context.write(api.get_opt(&name)).await?;
-    let content = found.and_then(|found| found.data).map(|data| data.0);
-    Ok(content.filter(|content| inject::revision_of_content(content) == revision))
+    let stored = found.and_then(|found| found.data).map(|data| data.0);
+    Ok(stored.filter(|stored| inject::revision_of_content(stored) == revision))
 }
 
 /// What the policy puts in now; `None` when it is gone.
-async fn content(
+async fn current_content(
     context: &Context,
     policy: &PolicyId,
     uid: &str,

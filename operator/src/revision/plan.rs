@@ -175,7 +175,9 @@ mod tests {
     #[test]
     fn revisions_of_a_deleted_policy_of_the_same_name_are_left_to_garbage_collection() {
         let mut all = stored(&[("a", 1), ("b", 2)]);
-        all.values_mut().for_each(|stored| stored.policy_uid = "deleted".to_owned());
+        for stored in all.values_mut() {
+            stored.policy_uid = "deleted".to_owned();
+        }
         assert_eq!(plan(&policy(), &wanted("a"), &all), []);
         assert_eq!(plan(&policy(), &wanted("c"), &all), [create("c", 1)]);
     }

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     /// A content of one sidecar with these fields.
-    fn content(fields: Value) -> Value {
+    fn content(fields: &Value) -> Value {
         let mut sidecar = json!({ "name": "shipper", "type": "Sidecar", "image": "a:1" });
         let object = sidecar.as_object_mut().unwrap();
         object.extend(fields.as_object().unwrap().clone());
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn images_follow() {
         let difference =
-            Difference::between(&content(json!({})), &content(json!({ "image": "a:2" })));
+            Difference::between(&content(&json!({})), &content(&json!({ "image": "a:2" })));
         let change = &difference.unwrap().containers[0];
         assert_eq!((change.name.as_str(), change.list), ("shipper", "initContainers"));
         assert_eq!(change.image.as_deref(), Some("a:2"));
@@ -190,14 +190,14 @@ mod tests {
     fn ordinary_containers_stand_in_the_other_list() {
         let kind = json!({ "type": "Container" });
         let new = json!({ "type": "Container", "image": "a:2" });
-        let difference = Difference::between(&content(kind), &content(new)).unwrap();
+        let difference = Difference::between(&content(&kind), &content(&new)).unwrap();
         assert_eq!(difference.containers[0].list, "containers");
     }
 
     #[test]
     fn requests_that_come_from_the_limit_follow_with_it() {
         let difference =
-            Difference::between(&content(limits("100m")), &content(limits("200m"))).unwrap();
+            Difference::between(&content(&limits("100m")), &content(&limits("200m"))).unwrap();
         let change = difference.containers[0].resources.as_ref().unwrap();
         let expected = json!({ "requests": { "cpu": "200m" }, "limits": { "cpu": "200m" } });
         assert_eq!(change.to, expected);
@@ -210,7 +210,7 @@ mod tests {
     fn what_is_written_otherwise_and_means_the_same_changes_nothing() {
         let spelt_out =
             json!({ "resources": { "requests": { "cpu": "1" }, "limits": { "cpu": "1" } } });
-        let difference = Difference::between(&content(limits("1")), &content(spelt_out)).unwrap();
+        let difference = Difference::between(&content(&limits("1")), &content(&spelt_out)).unwrap();
         assert_eq!(difference, Difference::default());
     }
 
@@ -234,7 +234,7 @@ mod tests {
         "resources.claims changed"
     )]
     fn what_waits_for_the_next_pod(#[case] from: Value, #[case] to: Value, #[case] why: &str) {
-        let found = Difference::between(&content(from), &content(to)).unwrap_err();
+        let found = Difference::between(&content(&from), &content(&to)).unwrap_err();
         assert!(found.contains(why), "{found}");
     }
 
@@ -243,9 +243,9 @@ mod tests {
     #[case("pod", json!({ "labels": { "a": "b" } }))]
     #[case("parameters", json!([{ "name": "level" }]))]
     fn all_beside_the_sidecars_waits(#[case] field: &str, #[case] value: Value) {
-        let mut to = content(json!({ "image": "a:2" }));
+        let mut to = content(&json!({ "image": "a:2" }));
         to[field] = value;
-        let found = Difference::between(&content(json!({})), &to).unwrap_err();
+        let found = Difference::between(&content(&json!({})), &to).unwrap_err();
         assert_eq!(found, format!("spec.{field} changed"));
     }
 }

@@ -202,9 +202,8 @@ impl RolloutPod<'_> {
         if !self.ending {
             return !self.available;
         }
-        let at_once = |owner: &&Owner| {
-            matches!(owner.kind.as_str(), "ReplicaSet" | "ReplicationController" | "Job")
-        };
-        self.owner.filter(at_once).is_none()
+        self.owner.is_none_or(|owner| {
+            !matches!(owner.kind.as_str(), "ReplicaSet" | "ReplicationController" | "Job")
+        })
     }
 }

@@ -4,7 +4,7 @@
 //! pods say they have, whether they are available, which restarts the workloads record. So it does
 //! not matter who made the plan before, or how far its steps came.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use crds::{Fallback, RolloutStrategy};
 
@@ -514,14 +514,15 @@ impl<'f> Planner<'f> {
         let (current, all) = share(self.facts.pods);
         let mut message = format!("{current} of {all} pods are current");
         if unready > 0 {
-            message.push_str(&format!("; the sidecars of {unready} of them are not ready yet"));
+            let _ = write!(message, "; the sidecars of {unready} of them are not ready yet");
         }
         if self.is_limited && !self.unavailable.is_empty() {
-            message.push_str(&format!(
+            let _ = write!(
+                message,
                 "; at most {} may be unavailable, and these are: {}",
                 self.limit,
                 names(&self.unavailable)
-            ));
+            );
         }
         message.push_str(&self.waiting.describe());
         let goes_on = self.goes_on || self.is_limited || unready > 0 || !self.steps.is_empty();

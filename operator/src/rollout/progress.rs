@@ -1,6 +1,6 @@
 //! What the condition `Progressing` says of a rollout.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Most pods that a message names.
 const NAMES: usize = 5;
@@ -98,10 +98,10 @@ impl Waiting {
         let mut text = String::new();
         for why in self.order.iter().take(REASONS) {
             let pods = self.pods.get(why).map_or(&[][..], Vec::as_slice);
-            text.push_str(&format!("; {why} ({})", names(pods)));
+            let _ = write!(text, "; {why} ({})", names(pods));
         }
         if self.order.len() > REASONS {
-            text.push_str(&format!("; and {} more reasons", self.order.len() - REASONS));
+            let _ = write!(text, "; and {} more reasons", self.order.len() - REASONS);
         }
         text
     }

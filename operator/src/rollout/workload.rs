@@ -287,11 +287,11 @@ mod tests {
 
     use super::*;
 
-    fn read(kind: WorkloadKind, spec: Value, status: Value) -> Workload {
+    fn read(kind: WorkloadKind, spec: &Value, status: &Value) -> Workload {
         Workload::read(kind, &object(spec, status))
     }
 
-    fn object(spec: Value, status: Value) -> DynamicObject {
+    fn object(spec: &Value, status: &Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Any",
             "metadata": { "name": "api", "namespace": "shop", "uid": "u", "generation": 3, "resourceVersion": "9" },
@@ -304,14 +304,14 @@ mod tests {
     #[case(json!({ "replicas": 10 }), 2)]
     #[case(json!({ "replicas": 3 }), 0)]
     #[case(json!({ "replicas": 3, "strategy": { "type": "Recreate" } }), 3)]
-    #[case(rolling(10, json!(0), json!(0)), 1)]
-    #[case(rolling(10, json!("30%"), json!(1)), 3)]
-    #[case(rolling(10, json!(4), json!("0%")), 4)]
+    #[case(rolling(10, &json!(0), &json!(0)), 1)]
+    #[case(rolling(10, &json!("30%"), &json!(1)), 3)]
+    #[case(rolling(10, &json!(4), &json!("0%")), 4)]
     fn what_a_deployment_takes_away_at_once(#[case] spec: Value, #[case] expected: i64) {
-        assert_eq!(read(WorkloadKind::Deployment, spec, json!({})).worst_case, expected);
+        assert_eq!(read(WorkloadKind::Deployment, &spec, &json!({})).worst_case, expected);
     }
 
-    fn rolling(replicas: i64, unavailable: Value, surge: Value) -> Value {
+    fn rolling(replicas: i64, unavailable: &Value, surge: &Value) -> Value {
         json!({ "replicas": replicas, "strategy": { "type": "RollingUpdate", "rollingUpdate": {
             "maxUnavailable": unavailable, "maxSurge": surge,
         }}})
@@ -323,7 +323,7 @@ mod tests {
     #[case(json!({ "updateStrategy": { "rollingUpdate": { "maxSurge": 1 } } }), 0)]
     fn what_a_daemon_set_takes_away_at_once(#[case] spec: Value, #[case] expected: i64) {
         let status = json!({ "desiredNumberScheduled": 25 });
-        assert_eq!(read(WorkloadKind::DaemonSet, spec, status).worst_case, expected);
+        assert_eq!(read(WorkloadKind::DaemonSet, &spec, &status).worst_case, expected);
     }
 
     #[rstest]
@@ -336,7 +336,7 @@ mod tests {
     #[case::daemons(WorkloadKind::DaemonSet, json!({ "observedGeneration": 3, "desiredNumberScheduled": 2, "updatedNumberScheduled": 1 }), true)]
     #[case::daemons_done(WorkloadKind::DaemonSet, json!({ "observedGeneration": 3, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2 }), false)]
     fn who_is_rolling(#[case] kind: WorkloadKind, #[case] status: Value, #[case] expected: bool) {
-        assert_eq!(read(kind, json!({ "replicas": 2 }), status).is_rolling, expected);
+        assert_eq!(read(kind, &json!({ "replicas": 2 }), &status).is_rolling, expected);
     }
 
     #[test]
@@ -344,14 +344,14 @@ mod tests {
         let spec =
             json!({ "replicas": 3, "updateStrategy": { "rollingUpdate": { "partition": 2 } } });
         let status = json!({ "observedGeneration": 3, "currentRevision": "a", "updateRevision": "b", "updatedReplicas": 1 });
-        assert!(!read(WorkloadKind::StatefulSet, spec, status).is_rolling);
+        assert!(!read(WorkloadKind::StatefulSet, &spec, &status).is_rolling);
     }
 
     #[test]
     fn on_delete_does_not_roll() {
         let spec = json!({ "updateStrategy": { "type": "OnDelete" } });
-        assert!(!read(WorkloadKind::DaemonSet, spec, json!({})).rolls);
-        assert!(read(WorkloadKind::StatefulSet, json!({}), json!({})).rolls);
+        assert!(!read(WorkloadKind::DaemonSet, &spec, &json!({})).rolls);
+        assert!(read(WorkloadKind::StatefulSet, &json!({}), &json!({})).rolls);
     }
 
     #[test]
@@ -360,14 +360,14 @@ mod tests {
             { "type": "Available", "status": "True", "message": "fine" },
             { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" },
         ]});
-        let found = read(WorkloadKind::Deployment, json!({}), conditions);
+        let found = read(WorkloadKind::Deployment, &json!({}), &conditions);
         assert_eq!(found.problem.as_deref(), Some("exceeded quota"));
     }
 
     #[test]
     fn a_restart_is_recorded_beside_those_of_other_policies() {
         let at = "2026-11-21T01:02:03Z".parse().unwrap();
-        let mut object = object(json!({}), json!({}));
+        let mut object = object(&json!({}), &json!({}));
         for policy in ["shop/log", "cluster/mesh"] {
             let restarted = Restarted { revision: "r".to_owned(), at, times: 1 };
             let patch = restart(&object, policy, restarted);
