@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// The image of every container that only has to run.
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.35.0";
 
+/// The same program as [`BUSYBOX`] by another name.
+pub const BUSYBOX_NEXT: &str = "docker.io/library/busybox:1.35.0-glibc";
+
 /// A container that runs until it is ended.
 #[must_use]
 pub fn container(name: &str) -> Value {

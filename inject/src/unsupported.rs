@@ -9,13 +9,8 @@ const NOT_YET: &str = "is not supported yet; leave it out";
 
 /// Refuses what is not carried out yet.
 pub(crate) fn refuse(spec: &PolicySpec, problems: &mut Problems) {
-    let absent = [
-        ("spec.rollout.partition", spec.rollout.as_ref().is_none_or(keeps_no_pods_back)),
-    ];
-    for (path, absent) in absent {
-        if !absent {
-            problems.add(path, NOT_YET);
-        }
+    if !spec.rollout.as_ref().is_none_or(keeps_no_pods_back) {
+        problems.add("spec.rollout.partition", NOT_YET);
     }
 }
 
