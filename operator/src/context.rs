@@ -73,6 +73,13 @@ impl WriteError {
         }
     }
 
+    /// Whether nothing can be created because the namespace is being deleted.
+    pub(crate) fn is_of_ending_namespace(&self) -> bool {
+        let Self::Api(kube::Error::Api(status)) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// Whether the object is gone, or is not the one that was meant.
     pub(crate) fn is_outdated(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404 || status.code == 409)

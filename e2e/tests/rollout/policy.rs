@@ -59,13 +59,46 @@ pub(crate) fn wait_for_progress(namespace: &TestNamespace, reason: &str) -> Stri
     })
 }
 
-/// Waits until all so many pods have the current revision and are ready.
+/// Waits until `Progressing` gives this reason, with a message that contains `part`.
+#[track_caller]
+pub(crate) fn wait_for_message(namespace: &TestNamespace, reason: &str, part: &str) -> String {
+    eventually(&format!("Progressing says {reason}: {part}"), DEADLINE, || {
+        match progress(namespace) {
+            Some((found, message)) if found == reason && message.contains(part) => Ok(message),
+            found => Err(format!("{found:?}, {}", status(namespace)["pods"])),
+        }
+    })
+}
+
+/// Waits until the rollout is complete, and so many pods have the current revision and are ready.
 #[track_caller]
 pub(crate) fn wait_until_complete(namespace: &TestNamespace, pods: u32) {
-    wait_for_progress(namespace, "Complete");
-    let counts = status(namespace)["pods"].clone();
-    for (count, expected) in [("current", pods), ("ready", pods), ("outdated", 0), ("missing", 0)] {
-        assert_eq!(counts[count], expected, "{count}: {counts}");
+    let expected = [("current", pods), ("ready", pods), ("outdated", 0), ("missing", 0)];
+    eventually(&format!("all {pods} pods are current and ready"), DEADLINE, || {
+        let counts = status(namespace)["pods"].clone();
+        match progress(namespace) {
+            Some((reason, _))
+                if reason == "Complete" && expected.iter().all(|(key, n)| counts[key] == *n) =>
+            {
+                Ok(())
+            }
+            found => Err(format!("{found:?}, {counts}")),
+        }
+    });
+}
+
+/// How often rollouts restarted a workload for the current revision, by its own annotation.
+#[track_caller]
+pub(crate) fn restarts_of(namespace: &TestNamespace, workload: &str) -> i64 {
+    let annotations =
+        namespace.get(workload)["spec"]["template"]["metadata"]["annotations"].clone();
+    let text = annotations["sidecarpolicy.dev/restarted-for"].as_str().unwrap_or("{}");
+    let restarts: Value = serde_json::from_str(text).expect("JSON");
+    let ours = &restarts[format!("{}/{SIDECAR}", namespace.name())];
+    if ours["revision"] == status(namespace)["revision"] {
+        ours["times"].as_i64().unwrap_or_default()
+    } else {
+        0
     }
 }
 

@@ -13,9 +13,9 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PostParams, Preconditions},
+    api::{ApiResource, DeleteParams, DynamicObject, PostParams, Preconditions},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{api, object_name, plan::Change};
 use crate::context::{Context, FIELD_MANAGER, WriteError};
@@ -52,26 +52,55 @@ pub(super) async fn apply(
                     return Err(KeepError::Changed(revision));
                 }
                 let object = object(policy, uid, &revision, number, current);
-                let parameters =
-                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
-                context.write(api.create(&parameters, &object)).await?;
+                match context.write(api.create(&post_parameters(), &object)).await {
+                    // The policy is about to go, too.
+                    Err(error) if error.is_of_ending_namespace() => return Ok(()),
+                    outcome => outcome?,
+                };
                 tracing::info!(policy = %policy, revision, "stored a revision");
             }
-            Change::Renumber { name, number } => {
-                let patch = Patch::Merge(json!({ "revision": number }));
-                context.write(api.patch(&name, &Context::patch_parameters(), &patch)).await?;
-            }
-            Change::Delete { name, uid } => {
-                let only_it = Preconditions { uid: Some(uid), resource_version: None };
-                let parameters = DeleteParams::background().preconditions(only_it);
-                match context.write(api.delete(&name, &parameters)).await {
-                    Err(error) if !error.is_outdated() => return Err(error.into()),
-                    _ => {}
-                }
-            }
+            Change::Renumber { name, number } => renumber(context, &api, &name, number).await?,
+            Change::Delete { name, uid } => delete(context, &api, &name, uid).await?,
         }
     }
     Ok(())
+}
+
+/// Gives a revision another number. Not by a patch: the API server would write the content anew, with
+/// its keys in another order, and then refuse the change of it.
+async fn renumber(
+    context: &Context,
+    api: &Api<ControllerRevision>,
+    name: &str,
+    number: i64,
+) -> Result<(), WriteError> {
+    let Some(mut found) = context.write(api.get_opt(name)).await? else { return Ok(()) };
+    found.revision = number;
+    match context.write(api.replace(name, &post_parameters(), &found)).await {
+        // Written by another program, as when it was restored from a backup: stored anew next time.
+        Err(error) if error.code() == Some(422) => {
+            delete(context, api, name, found.metadata.uid.unwrap_or_default()).await
+        }
+        outcome => outcome.map(drop),
+    }
+}
+
+async fn delete(
+    context: &Context,
+    api: &Api<ControllerRevision>,
+    name: &str,
+    uid: String,
+) -> Result<(), WriteError> {
+    let only_it = Preconditions { uid: Some(uid), resource_version: None };
+    let parameters = DeleteParams::background().preconditions(only_it);
+    match context.write(api.delete(name, &parameters)).await {
+        Err(error) if !error.is_outdated() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn post_parameters() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false }
 }
 
 /// The content of a stored revision; `None` when it is not there or cannot be believed.

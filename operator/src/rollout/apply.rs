@@ -161,9 +161,17 @@ async fn resize(
     }
 }
 
-/// What the API server has against a change of a pod as such; asking again would not help.
+/// What the API server has against a change of a pod as such; asking again would not help. Its
+/// admission answers with the same code as its authorization, as for a resize that is more than the
+/// node has in all.
 fn refusal(error: &WriteError) -> Option<String> {
-    matches!(error.code(), Some(400 | 422)).then(|| error.to_string())
+    let message = error.to_string();
+    let is_refused = match error.code() {
+        Some(400 | 422) => true,
+        Some(403) => !message.contains("cannot patch resource"),
+        _ => false,
+    };
+    is_refused.then_some(message)
 }
 
 async fn restart(
@@ -285,6 +293,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -298,16 +307,25 @@ mod tests {
         assert!(!selects(&selector(json!({ "matchLabels": { "app": "web" } })), &labels));
     }
 
-    #[test]
-    fn only_what_the_api_server_has_against_the_change_itself_is_final() {
-        let error = |code| {
-            let status =
-                kube::core::Status { code, message: "why".to_owned(), ..Default::default() };
-            WriteError::Api(kube::Error::Api(Box::new(status)))
-        };
-        assert_eq!(refusal(&error(422)).as_deref(), Some("why"));
-        for code in [403, 404, 409, 429, 500, 503] {
-            assert_eq!(refusal(&error(code)), None, "{code}");
-        }
+    #[rstest]
+    #[case(422, "Pod QOS Class may not change", true)]
+    #[case(
+        403,
+        "pods \"a\" is forbidden: node didn't have enough allocatable resources: cpu",
+        true
+    )]
+    #[case(403, "pods \"a\" is forbidden: User \"b\" cannot patch resource \"pods/resize\"", false)]
+    #[case(404, "not found", false)]
+    #[case(409, "the object has been modified", false)]
+    #[case(503, "later", false)]
+    fn only_what_the_api_server_has_against_the_change_itself_is_final(
+        #[case] code: u16,
+        #[case] message: &str,
+        #[case] is_final: bool,
+    ) {
+        let message = message.to_owned();
+        let status = kube::core::Status { code, message, ..kube::core::Status::default() };
+        let error = WriteError::Api(kube::Error::Api(Box::new(status)));
+        assert_eq!(refusal(&error).is_some(), is_final);
     }
 }

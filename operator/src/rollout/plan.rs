@@ -32,7 +32,13 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
     let only_repairs = facts.settings.strategy == RolloutStrategy::OnRecreate;
     let unready = if only_repairs && todo.is_empty() { Vec::new() } else { unready(facts.pods) };
     let was = |reason| facts.before.is_some_and(|(before, _)| before == reason);
-    if todo.is_empty() && (unready.is_empty() || was(progress::COMPLETE)) {
+    // What stands in for a pod that was evicted may not have come yet.
+    let is_ending = |pod: &RolloutPod<'_>| {
+        pod.ending && pod.is_unavailable() && !matches!(pod.state, PodState::Current { .. })
+    };
+    let awaits_pods = !only_repairs && facts.pods.iter().any(is_ending);
+    let is_over = unready.is_empty() && !awaits_pods;
+    if todo.is_empty() && (is_over || was(progress::COMPLETE)) {
         return Plan::rest(at_rest(facts));
     }
     if facts.settings.paused {
@@ -55,6 +61,7 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
     for pod in &unready {
         planner.look_at(pod.changed + facts.settings.deadline + 1);
     }
+    planner.goes_on |= awaits_pods;
     planner.route(todo);
     planner.finish(unready.len())
 }
@@ -281,6 +288,7 @@ impl<'f> Planner<'f> {
                 let subject = step.subject();
                 let is_known = memory.is_busy(&subject) || self.steps.contains(&step);
                 if !self.facts.stored {
+                    self.goes_on = true;
                     self.waiting.add("wait until the revision is stored", pod.full_name());
                 } else if is_known {
                     self.goes_on = true;
@@ -344,10 +352,11 @@ impl<'f> Planner<'f> {
             match self.way(pod) {
                 Some(Way::Never(why)) => self.waiting.add(why, pod.full_name()),
                 _ if !self.facts.permissions.restart => self.forbid("rollout.restart", pod),
-                _ if !self.facts.serving => self.waiting.add(
-                    "wait until every webhook replica serves the policy as it is",
-                    pod.full_name(),
-                ),
+                _ if !self.facts.serving => {
+                    self.goes_on = true;
+                    let why = "wait until every webhook replica serves the policy as it is";
+                    self.waiting.add(why, pod.full_name());
+                }
                 None => self.goes_on = true,
                 Some(Way::Evict) => to_evict.push(pod),
                 Some(Way::Workload(id, workload)) => {

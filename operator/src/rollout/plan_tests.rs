@@ -232,7 +232,7 @@ fn first_the_revisions_are_compared() {
     let mut world = world(in_place(), some(20, State::Outdated));
     assert_eq!(world.steps(), ["compare old"]);
     world.stored = false;
-    world.assert_rests("Waiting", "until the revision is stored");
+    world.assert_rests("RollingOut", "until the revision is stored");
 }
 
 #[test]
@@ -409,6 +409,8 @@ fn evictions_wait_for_each_other() {
     assert_eq!(world.steps(), ["evict pod-0"]);
     world.pods[0].ending = true;
     assert_eq!(world.steps(), Vec::<String>::new(), "its successor is not there yet");
+    let last = World { pods: vec![world.pods[0].clone()], ..three() };
+    last.assert_rests("RollingOut", "0 of 0 pods");
     world.pods[0] = Made { ending: false, ..made("pod-0", State::Current) };
     assert_eq!(world.steps(), ["evict pod-1"]);
 }
@@ -462,7 +464,7 @@ fn a_stateful_pod_that_is_down_is_taken_out_of_the_way() {
 fn nothing_is_restarted_before_new_pods_get_the_revision() {
     let mut world = three();
     world.serving = false;
-    world.assert_rests("Waiting", "until every webhook replica serves");
+    world.assert_rests("RollingOut", "until every webhook replica serves");
 }
 
 #[test]
