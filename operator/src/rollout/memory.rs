@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::Arc,
 };
 
@@ -29,6 +30,16 @@ pub(crate) enum Subject {
     Workload(WorkloadId),
     /// The content of an earlier revision.
     Revision(Arc<str>),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(uid) => write!(formatter, "pod {}", uid.text()),
+            Self::Workload(id) => id.fmt(formatter),
+            Self::Revision(revision) => write!(formatter, "revision {revision}"),
+        }
+    }
 }
 
 /// How a step ended.

@@ -170,7 +170,7 @@ impl Rollouts {
         let ended = self.tasks.join_next().await?.ok()?;
         if let Outcome::Failed(error) | Outcome::Refused(error) = &ended.outcome {
             tracing::warn!(
-                policy = %ended.policy, subject = ?ended.subject, error,
+                policy = %ended.policy, subject = %ended.subject, error,
                 "a step of a rollout was not taken"
             );
         }
