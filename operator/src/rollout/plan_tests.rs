@@ -268,6 +268,11 @@ fn pods_that_are_down_change_first_and_take_no_room() {
     let world = world(in_place(), pods).with_difference(Ok(change()));
     let expected: Vec<String> = (10..15).map(|number| format!("change pod-{number}")).collect();
     assert_eq!(world.steps(), expected, "a revision that mends must go in");
+    let mut many = some(100, State::Outdated);
+    many[99].available = false;
+    let wide = json!({ "strategy": "InPlace", "maxUnavailable": "100%" });
+    let steps = self::world(wide, many).with_difference(Ok(change())).steps();
+    assert_eq!((steps.len(), steps[0].as_str()), (STEPS, "change pod-99"));
 }
 
 #[test]
