@@ -1,8 +1,7 @@
 //! Asks the heart about the pods of an object, and changes the object as admission would.
 
 use inject::{
-    Namespace, Operation, Outcome, Pod, Policy, PolicyId, Reason, Request, Subject, Workload,
-    WorkloadKind,
+    Namespace, Operation, Outcome, Pod, Policy, PolicyId, Reason, Request, Workload, WorkloadKind,
 };
 
 use crate::{
@@ -142,12 +141,5 @@ fn reason_not_selected(policy: &Policy, pod: &Pod<'_>, request: &Request<'_>) ->
     if request.exclusions.contains(&request.namespace.name) {
         return Some(Reason::NamespaceExcluded);
     }
-    // What the pod's spec decides, the heart has decided already.
-    let subject = Subject {
-        labels: &pod.metadata.labels,
-        annotations: &pod.metadata.annotations,
-        host_network: false,
-        operating_system: None,
-    };
-    inject::select(policy, &subject, request.namespace).refused
+    inject::select(policy, pod, request.namespace).refused
 }

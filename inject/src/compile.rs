@@ -88,7 +88,12 @@ fn match_conditions(
         }
         match Expression::condition(&condition.expression, parameters) {
             Ok(expression) => {
-                conditions.push(MatchCondition { name: condition.name.clone(), expression });
+                conditions.push(MatchCondition {
+                    name: condition.name.clone(),
+                    expression,
+                    // At most too often true: the word may also stand in a text.
+                    reads_annotations: condition.expression.contains("annotations"),
+                });
             }
             Err(message) => problems.add(format!("{path}.expression"), message),
         }

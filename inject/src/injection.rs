@@ -221,22 +221,12 @@ fn apply<'a>(
 /// What a policy puts into this pod, or why it does not: by its parameters, its match conditions,
 /// and expressions that give nothing usable.
 fn render<'a>(policy: &'a Policy, pod: &PodFacts<'_>) -> Result<Cow<'a, Content>, Reason> {
-    let levels: [&dyn Lookup; 2] = [&pod.metadata.annotations, &pod.namespace.annotations];
-    let values = policy.parameters.values(levels).map_err(|bad| {
-        Reason::Conflict(Conflict::Parameter { annotation: bad.annotation, why: bad.message })
-    })?;
+    let values = select::parameters(policy, pod)?;
     let facts = Facts::new(pod, &policy.id.name, &policy.revision, &values);
-    for condition in &policy.match_conditions {
-        match condition.expression.is_true(&facts) {
-            Ok(true) => {}
-            Ok(false) => return Err(Reason::ConditionNotMet(condition.name.clone())),
-            Err(why) => {
-                let condition = condition.name.clone();
-                return Err(Reason::Conflict(Conflict::MatchCondition { condition, why }));
-            }
-        }
+    match select::refused_by_conditions(policy, &facts) {
+        Some(reason) => Err(reason),
+        None => policy.body.render(&facts).map_err(Reason::Conflict),
     }
-    policy.body.render(&facts).map_err(Reason::Conflict)
 }
 
 /// Refuses content with a label by which a policy selects: another call would select otherwise.

@@ -62,7 +62,7 @@ pub use problem::{Invalid, Problem};
 pub use reader::{Raw, read};
 pub use reason::Reason;
 pub use revision::{revision, revision_content, revision_of_content, with_content};
-pub use select::{Lookup, Namespace, Selection, Subject, select};
+pub use select::{Lookup, Namespace, Selection, select};
 pub use selector::Selector;
 pub use validation::unknown_fields;
 pub use workload::{Carried, Operation, Workload, WorkloadKind, carry};

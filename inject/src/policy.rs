@@ -40,6 +40,7 @@ pub struct Policy {
 pub(crate) struct MatchCondition {
     pub(crate) name: String,
     pub(crate) expression: Expression,
+    pub(crate) reads_annotations: bool,
 }
 
 impl fmt::Debug for Policy {
@@ -57,6 +58,12 @@ impl Policy {
     /// The containers that the policy puts in: name and list.
     pub fn containers(&self) -> impl Iterator<Item = (&str, ContainerList)> {
         self.body.sidecars.iter().map(|(name, list)| (name.as_str(), *list))
+    }
+
+    /// Whether its match conditions may read annotations that are not the product's.
+    #[must_use]
+    pub fn reads_annotations(&self) -> bool {
+        self.match_conditions.iter().any(|condition| condition.reads_annotations)
     }
 
     /// Sort key of the policy order: priority descending, cluster kind first, then name.

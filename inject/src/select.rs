@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use crds::{Activation, HostNetwork, OperatingSystem, OptOut};
 
 use crate::{
-    Policy, Reason,
+    Conflict, Metadata, Pod, Policy, Reason,
+    facts::{Added, Facts, PodFacts},
+    parameters::Values,
+    pod::Spec,
     requests::{self, Wish},
 };
 
@@ -32,19 +35,6 @@ pub struct Namespace {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What selection needs to know of a pod.
-#[derive(Debug)]
-pub struct Subject<'a, L> {
-    /// Labels of the pod.
-    pub labels: &'a L,
-    /// Annotations of the pod.
-    pub annotations: &'a L,
-    /// `spec.hostNetwork`.
-    pub host_network: bool,
-    /// `spec.os.name`, else the node selector `kubernetes.io/os`.
-    pub operating_system: Option<&'a str>,
-}
-
 /// Whether a policy applies to a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
@@ -54,18 +44,51 @@ pub struct Selection {
     pub opt_out_denied: bool,
 }
 
-/// Whether a policy applies to a pod of a namespace that is not excluded.
+/// Whether a policy applies to a pod of a namespace that is not excluded: all but whether it can be
+/// put in.
 #[must_use]
-pub fn select<L: Lookup>(
-    policy: &Policy,
-    subject: &Subject<'_, L>,
-    namespace: &Namespace,
-) -> Selection {
-    let mut selection = select_by_metadata(policy, subject.labels, subject.annotations, namespace);
+pub fn select(policy: &Policy, pod: &Pod<'_>, namespace: &Namespace) -> Selection {
+    let Metadata { labels, annotations, .. } = &pod.metadata;
+    let mut selection = select_by_metadata(policy, labels, annotations, namespace);
     if selection.refused.is_none() {
-        selection.refused = refused_by_spec(policy, subject.host_network, subject.operating_system);
+        selection.refused = refused_by_pod(policy, pod, namespace).err();
     }
     selection
+}
+
+fn refused_by_pod(policy: &Policy, pod: &Pod<'_>, namespace: &Namespace) -> Result<(), Reason> {
+    let spec = Spec::read(pod)
+        .map_err(|error| Reason::Conflict(Conflict::MalformedPod(format!("spec: {error}"))))?;
+    let host_network = spec.host_network.unwrap_or_default();
+    if let Some(reason) = refused_by_spec(policy, host_network, spec.operating_system()) {
+        return Err(reason);
+    }
+    let mut added = Added::default();
+    policy.body.collect_added(&mut added);
+    let facts = PodFacts::new(pod, namespace, added);
+    let values = parameters(policy, &facts)?;
+    let facts = Facts::new(&facts, &policy.id.name, &policy.revision, &values);
+    refused_by_conditions(policy, &facts).map_or(Ok(()), Err)
+}
+
+/// The values of a policy's parameters for a pod.
+pub(crate) fn parameters<'p>(policy: &'p Policy, pod: &PodFacts<'_>) -> Result<Values<'p>, Reason> {
+    let levels: [&dyn Lookup; 2] = [&pod.metadata.annotations, &pod.namespace.annotations];
+    policy.parameters.values(levels).map_err(|bad| {
+        Reason::Conflict(Conflict::Parameter { annotation: bad.annotation, why: bad.message })
+    })
+}
+
+/// The part of [`select`] that match conditions decide.
+pub(crate) fn refused_by_conditions(policy: &Policy, facts: &Facts<'_, '_>) -> Option<Reason> {
+    policy.match_conditions.iter().find_map(|condition| {
+        let name = condition.name.clone();
+        match condition.expression.is_true(facts) {
+            Ok(true) => None,
+            Ok(false) => Some(Reason::ConditionNotMet(name)),
+            Err(why) => Some(Reason::Conflict(Conflict::MatchCondition { condition: name, why })),
+        }
+    })
 }
 
 /// The part of [`select`] that needs no pod spec.

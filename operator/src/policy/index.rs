@@ -10,7 +10,7 @@ use std::{
 };
 
 use crds::{PodCounts, SkippedPods};
-use inject::{Exclusions, Namespace, Policy, PolicyId, Reason};
+use inject::{Conflict, Exclusions, Namespace, Policy, PolicyId, Reason};
 
 use super::{
     pod::{Pod, Template, WatchedPod},
@@ -254,7 +254,9 @@ impl Index {
                     let state = match pod.standings.iter().find(|(of, _)| **of == *id) {
                         Some((_, standing)) => counted.state(&pod.pod, standing),
                         None if pod.pod.ending => {
-                            counted.state(&pod.pod, &counted.standing(&pod.pod, facts?)?)
+                            let selected = inject::read(&pod.pod.template.selected).ok()?;
+                            let standing = counted.standing(&pod.pod, &selected, facts?)?;
+                            counted.state(&pod.pod, &standing)
                         }
                         None => None,
                     };
@@ -342,13 +344,14 @@ impl Index {
             .policies
             .iter()
             .map(|name| PolicyId::namespaced(namespace.name.clone(), name.clone()));
+        let Ok(selected) = inject::read(&pod.template.selected) else { return Vec::new() };
         self.cluster_policies
             .iter()
             .cloned()
             .chain(own)
             .filter_map(|id| {
                 let counted = self.policies.get(&id)?;
-                let standing = counted.standing(pod, namespace)?;
+                let standing = counted.standing(pod, &selected, namespace)?;
                 Some((Arc::clone(&counted.id), standing))
             })
             .collect()
@@ -382,23 +385,41 @@ impl Index {
 
 impl Counted {
     /// How the pod stands to this policy; `None` when it does not concern it.
-    fn standing(&self, pod: &Pod, namespace: &Namespace) -> Option<Standing> {
+    fn standing(
+        &self,
+        pod: &Pod,
+        selected: &inject::Pod<'_>,
+        namespace: &Namespace,
+    ) -> Option<Standing> {
         let template = &pod.template;
         let revision = template.injected.get(&self.key);
-        match inject::select(&self.policy, &template.subject(), namespace).refused {
+        let skipped = template.skipped.get(&self.key);
+        let refused = inject::select(&self.policy, selected, namespace).refused;
+        // Annotations that its conditions may read are not kept: what the webhook recorded counts.
+        if self.policy.reads_annotations() && decided_by_conditions(refused.as_ref()) {
+            return revision
+                .map(|revision| self.injected(pod, revision))
+                .or_else(|| skipped.map(|reason| Standing::Skipped(Arc::clone(reason))));
+        }
+        match refused {
             Some(Reason::OptedOut) => Some(Standing::OptedOut),
+            Some(Reason::Conflict(conflict)) if revision.is_none() => {
+                let word = || conflict.as_str().into();
+                Some(Standing::Skipped(skipped.cloned().unwrap_or_else(word)))
+            }
             Some(_) => revision.map(|_| Standing::Surplus),
-            None => Some(match (revision, template.skipped.get(&self.key)) {
-                (Some(revision), _) => {
-                    let current = **revision == *self.policy.revision;
-                    let revision = Arc::clone(revision);
-                    let ready = self.is_ready(pod, current);
-                    Standing::Injected { revision, current, ready }
-                }
+            None => Some(match (revision, skipped) {
+                (Some(revision), _) => self.injected(pod, revision),
                 (None, Some(reason)) => Standing::Skipped(Arc::clone(reason)),
                 (None, None) => Standing::Missing,
             }),
         }
+    }
+
+    fn injected(&self, pod: &Pod, revision: &Arc<str>) -> Standing {
+        let current = **revision == *self.policy.revision;
+        let ready = self.is_ready(pod, current);
+        Standing::Injected { revision: Arc::clone(revision), current, ready }
     }
 
     /// The pod as a rollout sees it; `None` when it should not have this policy.
@@ -456,3 +477,11 @@ fn rollout_pod<'i>(
 #[cfg(test)]
 #[path = "index_tests.rs"]
 mod tests;
+
+/// Whether match conditions have, or would have, the last word.
+fn decided_by_conditions(refused: Option<&Reason>) -> bool {
+    matches!(
+        refused,
+        None | Some(Reason::ConditionNotMet(_) | Reason::Conflict(Conflict::MatchCondition { .. }))
+    )
+}

@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use inject::Subject;
 use k8s_openapi::{
     NamespaceResourceScope,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     owner::{Owner, Uid},
@@ -32,15 +31,38 @@ pub(super) struct WatchedPod {
     status: Status,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The fields of a pod spec that selection reads. `nodeName`, which the scheduler sets, and `hostname`,
+/// which every pod of a StatefulSet has its own of, are left out.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
+    #[serde(rename = "hostIPC", skip_serializing_if = "is_false")]
+    host_ipc: bool,
+    #[serde(skip_serializing_if = "is_false")]
     host_network: bool,
+    #[serde(rename = "hostPID", skip_serializing_if = "is_false")]
+    host_pid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     os: Option<Os>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     node_selector: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns_policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority_class_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart_policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime_class_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduler_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_account_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subdomain: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Os {
     name: String,
@@ -117,10 +139,9 @@ impl kube::Resource for WatchedPod {
 /// What pods of one template have in common, as far as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Template {
-    labels: BTreeMap<String, String>,
-    /// Our annotations only.
-    annotations: BTreeMap<String, String>,
-    host_network: bool,
+    /// What selection reads of the pod, as JSON: of annotations ours only, and no name that was
+    /// generated.
+    pub(super) selected: String,
     operating_system: Option<String>,
     /// Policy -> revision, by the pod's own word.
     pub(super) injected: BTreeMap<String, Arc<str>>,
@@ -188,27 +209,52 @@ impl WatchedPod {
             .collect();
         containers.sort_unstable();
         let (containers, ready): (Vec<_>, Vec<_>) = containers.into_iter().unzip();
-        let node_selector = self.spec.node_selector.unwrap_or_default();
-        let operating_system = self.spec.os.map(|os| os.name);
+        let operating_system = self
+            .spec
+            .os
+            .as_ref()
+            .map(|os| os.name.clone())
+            .or_else(|| self.spec.node_selector.as_ref()?.get("kubernetes.io/os").cloned());
         let labels = self.metadata.labels.unwrap_or_default();
         let created = seconds(self.metadata.creation_timestamp);
         let readiness_changed = readiness
             .as_ref()
             .map_or(0, |condition| seconds(condition.last_transition_time.clone()));
+        let injected = read(annotations.remove(crds::keys::INJECTED));
+        let skipped = read(annotations.remove(crds::keys::SKIPPED));
+        annotations.retain(|key, _| is_ours(key));
+        let generated = self.metadata.generate_name.is_some();
+        let selected = serde_json::json!({
+            "metadata": {
+                "name": self.metadata.name.as_ref().filter(|_| !generated),
+                "generateName": self.metadata.generate_name,
+                "labels": labels,
+                "annotations": annotations,
+                "ownerReferences": self.metadata.owner_references.as_ref().map(|owners| {
+                    let controllers = owners.iter().filter(|owner| owner.controller == Some(true));
+                    controllers
+                        .map(|owner| {
+                            serde_json::json!({
+                                "kind": owner.kind, "name": owner.name, "controller": true,
+                            })
+                        })
+                        .collect::<Vec<_>>()
+                }),
+            },
+            "spec": self.spec,
+        })
+        .to_string();
         let template = Template {
-            injected: read(annotations.remove(crds::keys::INJECTED)),
-            skipped: read(annotations.remove(crds::keys::SKIPPED))
+            injected,
+            skipped: skipped
                 .into_iter()
                 .map(|(policy, reason): (String, String)| {
                     (policy, shortened(&reason, REASON_LENGTH).into())
                 })
                 .collect(),
-            annotations: annotations.into_iter().filter(|(key, _)| is_ours(key)).collect(),
+            selected,
             owner: Owner::of_pod(self.metadata.owner_references, &labels),
-            labels,
-            host_network: self.spec.host_network,
-            operating_system: operating_system
-                .or_else(|| node_selector.get("kubernetes.io/os").cloned()),
+            operating_system,
             containers,
         };
         Some(Pod {
@@ -244,16 +290,6 @@ impl Template {
     pub(super) fn is_windows(&self) -> bool {
         self.operating_system.as_deref() == Some("windows")
     }
-
-    /// The pod as selection sees it.
-    pub(super) fn subject(&self) -> Subject<'_, BTreeMap<String, String>> {
-        Subject {
-            labels: &self.labels,
-            annotations: &self.annotations,
-            host_network: self.host_network,
-            operating_system: self.operating_system.as_deref(),
-        }
-    }
 }
 
 impl Pod {
@@ -268,6 +304,11 @@ impl Pod {
         let position = containers.binary_search_by(|name| name.as_str().cmp(container)).ok()?;
         self.ready.get(position).copied()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_ours(key: &str) -> bool {
