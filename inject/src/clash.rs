@@ -105,7 +105,7 @@ impl fmt::Display for Clash {
             ),
             Collision::Mount { path, field } => write!(
                 formatter,
-                ": both mount at {path} of the same containers, with another {field}; use another path"
+                ": both mount at {path} of the same containers, with another {field}; use another path, or make them equal"
             ),
             Collision::PlacementCycle { target } => write!(
                 formatter,
@@ -229,7 +229,7 @@ fn mounts(policy: &Footprint, other: &Footprint) -> Option<Found> {
             if mount.place != found.place {
                 return None;
             }
-            let field = difference(Kind::Mount, &mount.json, &found.json, &["mountPath"])?;
+            let field = difference(Kind::Mount, &mount.json, &found.json, &[])?;
             let is_app = |name: &str| !policy.has_container(name) && !other.has_container(name);
             if !share_a_container(mount, found, is_app) {
                 return None;

@@ -218,7 +218,9 @@ proptest! {
             let id = if namespace.is_empty() { PolicyId::cluster(name) } else { PolicyId::namespaced(*namespace, name) };
             policy(id.clone(), spec.clone()).is_ok().then(|| footprint(&id, spec))
         }).collect();
-        prop_assume!(!footprints.is_empty());
+        if footprints.is_empty() {
+            return Ok(());
+        }
         let mut index = ClashIndex::default();
         for footprint in &footprints {
             index.insert(footprint.clone());
