@@ -280,6 +280,26 @@ fn policies_on_request_are_found_by_being_asked_for() {
 }
 
 #[test]
+fn a_policy_is_still_found_by_a_label_when_others_under_it_are_gone() {
+    let selects = |value: &str| json!({"podSelector": {"matchLabels": {"app": value}}});
+    let mut set = PolicySet::default();
+    let names = ["one", "two", "three"];
+    for (name, value) in names.into_iter().zip(["a", "a", "b"]) {
+        set.insert(policy(None, name, &selects(value)));
+    }
+    let found = |set: &PolicySet| {
+        let pods = [r#"{"app": "a"}"#, r#"{"app": "b"}"#];
+        let found = pods.map(|labels| format!(r#"{{"metadata": {{"labels": {labels}}}}}"#));
+        found.map(|pod| selected(set, &pod, &Namespace::default()).len())
+    };
+    assert_eq!(found(&set), [2, 1]);
+    set.remove(&PolicyId::cluster("one"));
+    assert_eq!(found(&set), [1, 1]);
+    set.remove(&PolicyId::cluster("two"));
+    assert_eq!(found(&set), [0, 1]);
+}
+
+#[test]
 fn a_label_that_json_names_twice_makes_no_candidate_twice() {
     let mut set = PolicySet::default();
     set.insert(policy(None, "p", &json!({"podSelector": {"matchLabels": {"app": "api"}}})));
