@@ -2,7 +2,10 @@
 //! tests, and held to their laws.
 
 #![no_main]
-#![allow(dead_code, reason = "the property tests use more of the modules that are shared with them")]
+#![allow(
+    dead_code,
+    reason = "the property tests use more of the modules that are shared with them"
+)]
 
 #[path = "../../tests/patch_laws/generators.rs"]
 mod generators;

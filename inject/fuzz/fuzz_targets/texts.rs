@@ -1,7 +1,10 @@
 //! Any text as object, policy and annotations: three JSON texts with a zero byte between.
 
 #![no_main]
-#![allow(dead_code, reason = "the property tests use more of the modules that are shared with them")]
+#![allow(
+    dead_code,
+    reason = "the property tests use more of the modules that are shared with them"
+)]
 
 #[path = "../../tests/patch_laws/mod.rs"]
 mod patch_laws;
