@@ -287,7 +287,8 @@ impl<'a> Spec<'a> {
 #[serde(rename_all = "camelCase")]
 #[serde(remote = "Self")]
 pub(crate) struct Container<'a> {
-    #[serde(borrow, default)]
+    /// Not optional: edits are guarded by a test of it, which fails where there is none.
+    #[serde(borrow)]
     pub(crate) name: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) image: Option<Text<'a>>,

@@ -8,7 +8,7 @@ use proptest::{
     collection::vec,
     option,
     prelude::*,
-    sample::{select, subsequence},
+    sample::select,
 };
 use serde_json::{Map, Value, json};
 
@@ -53,21 +53,15 @@ impl Given {
 
 /// A pod, and up to four policies that may reach it.
 pub(crate) fn any_case() -> impl Strategy<Value = Case> {
-    let names = ["first", "second", "third", "fourth"];
-    let policies = (subsequence(names.to_vec(), 1..=4), vec(any_policy(), 4)).prop_map(
-        |(names, mut specs)| {
-            let given = names.into_iter().filter_map(|name| {
-                let (cluster, spec) = specs.pop()?;
-                let id = if cluster {
-                    PolicyId::cluster(name)
-                } else {
-                    PolicyId::namespaced("shop", name)
-                };
-                Some(Given { id, spec })
-            });
-            given.collect()
-        },
-    );
+    let policies = vec(any_policy(), 1..=4).prop_map(|specs| {
+        let names = ["first", "second", "third", "fourth"];
+        let given = names.into_iter().zip(specs).map(|(name, (cluster, spec))| {
+            let id =
+                if cluster { PolicyId::cluster(name) } else { PolicyId::namespaced("shop", name) };
+            Given { id, spec }
+        });
+        given.collect()
+    });
     (any_pod(), policies, requests()).prop_map(|(pod, policies, namespace_annotations)| Case {
         pod,
         namespace_annotations,
