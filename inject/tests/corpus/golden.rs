@@ -83,7 +83,9 @@ pub(crate) fn compare(results: &[(String, String)]) {
         .filter(|found| !paths.contains(found))
         .collect();
     if std::env::var_os("UPDATE_GOLDENS").is_some() {
-        stale.iter().for_each(|path| fs::remove_file(path).unwrap());
+        for path in &stale {
+            fs::remove_file(path).unwrap();
+        }
         for (name, text) in results {
             if fs::read_to_string(path(name)).ok().as_ref() != Some(text) {
                 fs::write(path(name), text).unwrap();

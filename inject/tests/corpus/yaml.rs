@@ -1,5 +1,7 @@
 //! YAML for people to review: in flow style what fits on a line, every number as it was written.
 
+use std::fmt::Write as _;
+
 use crate::patch_laws::document::{Content, Document, decode};
 
 const WIDTH: usize = 120;
@@ -104,7 +106,7 @@ fn scalar(literal: &str) -> String {
     for character in serde_json::to_string(&text).unwrap().chars() {
         // Line ends and invisible characters of Unicode, which YAML would fold or refuse.
         if matches!(character, '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}') {
-            quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
+            write!(quoted, "\\u{:04x}", u32::from(character)).unwrap();
         } else {
             quoted.push(character);
         }

@@ -4,12 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use inject::{Namespace, Policy, PolicyId, compile};
-use proptest::{
-    collection::vec,
-    option,
-    prelude::*,
-    sample::select,
-};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
 use crate::patch_laws::{pending::is_pending, shop};
@@ -40,7 +35,7 @@ impl Case {
 
     /// The policies that compile; the others are refused when they are written.
     pub(crate) fn compiled(&self) -> Vec<Arc<Policy>> {
-        self.policies.iter().filter_map(|given| given.compile()).map(Arc::new).collect()
+        self.policies.iter().filter_map(Given::compile).map(Arc::new).collect()
     }
 }
 

@@ -7,9 +7,9 @@ use super::document::{Content, Document, decode};
 pub(crate) fn may_change(path: &[&str]) -> bool {
     match path {
         ["metadata", "labels" | "annotations", key] => key.starts_with("sidecarpolicy.dev/"),
-        ["spec", "terminationGracePeriodSeconds"] => true,
-        // merge: Append
-        ["spec", "containers" | "initContainers", "*", "env", "*", "value"] => true,
+        // The second one: merge: Append.
+        ["spec", "terminationGracePeriodSeconds"]
+        | ["spec", "containers" | "initContainers", "*", "env", "*", "value"] => true,
         _ => false,
     }
 }

@@ -158,8 +158,8 @@ fn add(document: &mut Document, tokens: &[String], mut value: Document) -> Resul
             Some((_, found)) => return Err(format!("writes over {found}")),
         },
         Content::List(items) => {
-            let list = parents.last().map_or("", String::as_str);
-            is_the_only_one(list, &value, items)?;
+            let name = parents.last().map_or("", String::as_str);
+            is_the_only_one(name, &value, items)?;
             let at = if last == "-" { items.len() } else { index(last)? };
             let is_known = |index: usize| items.get(index).is_some_and(|item| item.is_known);
             if at > items.len() {
