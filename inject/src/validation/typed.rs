@@ -14,6 +14,10 @@ const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 
 /// Checks that the fields have the types that `T` gives them. Unknown fields pass.
 pub(super) fn check<T: DeserializeOwned>(object: &Object<'_>, problems: &mut Problems) {
+    // Most parts read as they are; only the others are worth a copy.
+    if T::deserialize(object.fields()).is_ok() {
+        return;
+    }
     let typed = serde_path_to_error::deserialize::<_, T>(readable(object.fields(), object.stage()));
     if let Err(error) = typed {
         let inside = error.path().to_string();
