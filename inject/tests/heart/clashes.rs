@@ -90,6 +90,19 @@ fn clashes(#[case] one: Value, #[case] two: Value, #[case] expected: &str) {
     assert_eq!(found(&two, &one).is_some(), !expected.is_empty(), "clashes have no direction");
 }
 
+/// Placements that clash leave one of the two out, whichever pod it is.
+#[rstest]
+#[case::circle(side(json!({"placement": {"before": "b"}})), side(json!({"name": "b", "placement": {"after": "side"}})))]
+#[case::other_list(side(json!({"placement": {"before": "b"}})), side(json!({"name": "b", "type": "Container"})))]
+fn placements_that_clash_do_not_both_go_in(#[case] one: Value, #[case] two: Value) {
+    assert!(found(&one, &two).is_some());
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "app", "image": "a:1"}]}});
+    let policies = [("one", one), ("two", two)]
+        .map(|(name, spec)| policy(PolicyId::namespaced("shop", name), spec).unwrap());
+    let seen = run(policies.into(), &pod);
+    assert!(!(goes_in(&seen, "shop/one") && goes_in(&seen, "shop/two")), "{:?}", seen.decisions);
+}
+
 #[test]
 fn a_clash_names_a_pod_and_what_to_do() {
     let one = with(side(json!({})), json!({"podSelector": {"matchLabels": {"a": "b"}}}));
