@@ -97,8 +97,8 @@ impl Body {
         added.annotations.extend(pod.annotations.iter().map(constant));
         let templates = self.templates.iter().filter_map(|templates| templates.pod.as_ref());
         for (pod, _) in templates {
-            added.labels.extend(pod.labels.keys().map(decided_by_expression));
-            added.annotations.extend(pod.annotations.keys().map(decided_by_expression));
+            added.labels.extend(pod.labels.iter().map(perhaps_constant));
+            added.annotations.extend(pod.annotations.iter().map(perhaps_constant));
         }
     }
 
@@ -115,8 +115,8 @@ fn constant((key, value): &(String, String)) -> AddedEntry<'_> {
     AddedEntry { key, value: Some(value) }
 }
 
-fn decided_by_expression(key: &String) -> AddedEntry<'_> {
-    AddedEntry { key, value: None }
+fn perhaps_constant<'a>((key, value): (&'a String, &'a String)) -> AddedEntry<'a> {
+    AddedEntry { key, value: Some(value.as_str()).filter(|value| !value.contains("${")) }
 }
 
 impl Templates {

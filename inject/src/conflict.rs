@@ -99,6 +99,13 @@ pub enum Conflict {
         /// What breaks it.
         why: String,
     },
+    /// The pod would have more annotations than the API server takes.
+    Annotations {
+        /// Bytes of all of them.
+        bytes: usize,
+        /// Most bytes.
+        most: usize,
+    },
     /// The policy sets a label by which a policy selects pods.
     SelectedLabel {
         /// The key.
@@ -145,6 +152,7 @@ impl Conflict {
             Self::PodResources { .. } => "PodResourcesExceeded",
             Self::Privilege { .. } => "PrivilegeMissing",
             Self::PodSecurity { .. } => "PodSecurity",
+            Self::Annotations { .. } => "AnnotationsTooLarge",
             Self::SelectedLabel { .. } => "LabelIsSelected",
             Self::Parameter { .. } => "BadParameter",
             Self::MatchCondition { .. } => "MatchConditionFailed",
@@ -204,6 +212,10 @@ impl fmt::Display for Conflict {
             Self::PodSecurity { level, why } => write!(
                 formatter,
                 "the namespace enforces the Pod Security level {level}, which the policy does not keep: {why}"
+            ),
+            Self::Annotations { bytes, most } => write!(
+                formatter,
+                "with its files and annotations the pod would have {bytes} bytes of annotations, of which the API server takes {most}; shorten the files"
             ),
             Self::SelectedLabel { label } => write!(
                 formatter,

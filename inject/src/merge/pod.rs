@@ -18,6 +18,11 @@ use super::{Merge, json_of, malformed};
 /// Seconds that a pod has to end where it does not say.
 const GRACE_PERIOD: i64 = 30;
 
+/// Most bytes that the API server takes in all annotations of an object, keys and values.
+const ANNOTATIONS: usize = 256 << 10;
+/// Bytes that are left for what is recorded of the policies themselves.
+const OWN_ANNOTATIONS: usize = 16 << 10;
+
 /// What is added to the pod itself.
 #[derive(Default)]
 pub(crate) struct PodEdits<'s> {
@@ -186,6 +191,7 @@ impl<'s> Merge<'_, 's> {
         };
         let files = wanted.files.iter().filter(|file| !carried(file));
         edits.files = files.map(|(key, content)| (key.as_str(), content.as_str())).collect();
+        self.check_annotations(&edits)?;
         self.attempt_lists(wanted, &mut edits)?;
         self.attempt_process_namespace(wanted, &mut edits, notices);
         if let Some(seconds) = wanted.grace_period
@@ -201,6 +207,23 @@ impl<'s> Merge<'_, 's> {
     pub(super) fn grace_period(&self, edits: &PodEdits<'_>) -> i64 {
         let of_pod = self.spec.termination_grace_period_seconds.unwrap_or(GRACE_PERIOD);
         of_pod.max(edits.grace_period.unwrap_or(of_pod))
+    }
+
+    /// The API server refuses a pod with more annotations than that.
+    fn check_annotations(&self, edits: &PodEdits<'_>) -> Result<(), Conflict> {
+        if edits.annotations.is_empty() && edits.files.is_empty() {
+            return Ok(());
+        }
+        let size = |(key, value): (&str, &str)| key.len() + value.len();
+        let of_pod: usize = self.metadata.annotations.iter().map(size).sum();
+        let taken = self.pod.annotations.iter().chain(&self.pod.files);
+        let new = edits.annotations.iter().chain(&edits.files);
+        let added: usize = taken.chain(new).copied().map(size).sum();
+        let bytes = of_pod + added + OWN_ANNOTATIONS;
+        if bytes <= ANNOTATIONS {
+            return Ok(());
+        }
+        Err(Conflict::Annotations { bytes, most: ANNOTATIONS })
     }
 
     fn attempt_lists(

@@ -179,3 +179,15 @@ fn the_content_of_a_file_that_a_copied_template_carries_is_put_right() {
     let second = run(vec![shop("p", files())], &stale);
     assert_eq!(second.pod, first.pod);
 }
+
+#[test]
+fn files_of_several_policies_have_to_fit_into_the_annotations_of_a_pod() {
+    let carrying = |name: &str| {
+        let file = |path: &str| json!({"path": path, "content": "x".repeat(60 << 10)});
+        let sidecar = json!({"name": name, "image": "s:1"});
+        shop(name, json!({"sidecars": [sidecar], "files": [file("/a"), file("/b"), file("/c")]}))
+    };
+    let seen = run(vec![carrying("a"), carrying("b")], &api_pod());
+    assert_eq!((seen.reason("shop/a"), seen.reason("shop/b")), ("Injected", "AnnotationsTooLarge"));
+    assert!(run(vec![carrying("a"), carrying("b")], &seen.pod).unchanged());
+}
