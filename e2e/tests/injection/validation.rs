@@ -43,16 +43,26 @@ fn a_policy_that_cannot_work_is_refused_with_the_path_of_the_field() {
 #[test]
 fn a_field_that_is_not_carried_out_yet_is_refused_and_never_ignored() {
     let namespace = TestNamespace::create("not-yet");
-    let mut with_labels = manifests::policy("watcher", "api");
-    with_labels["spec"]["pod"] = json!({"labels": {"team": "shop"}});
-    assert_refused(&namespace, &with_labels, &["spec.pod", "not supported yet"]);
-    let mut with_expression = manifests::policy("watcher", "api");
-    with_expression["spec"]["sidecars"][0]["args"] = json!(["${pod.name}"]);
-    assert_refused(
-        &namespace,
-        &with_expression,
-        &["spec.sidecars[0].args[0]", "not supported yet"],
-    );
+    let mut with_partition = manifests::policy("watcher", "api");
+    with_partition["spec"]["rollout"] = json!({"partition": "50%"});
+    assert_refused(&namespace, &with_partition, &["spec.rollout.partition", "not supported yet"]);
+}
+
+#[test]
+fn an_expression_that_cannot_work_is_refused_with_its_path_and_a_hint() {
+    let namespace = TestNamespace::create("bad-expression");
+    let with_argument = |argument: &str| {
+        let mut policy = manifests::policy("watcher", "api");
+        policy["spec"]["sidecars"][0]["args"] = json!([argument]);
+        policy
+    };
+    let shell = with_argument("${HOME}");
+    assert_refused(&namespace, &shell, &["spec.sidecars[0].args[0]", "$${HOME}"]);
+    let undeclared = with_argument("${params.level}");
+    assert_refused(&namespace, &undeclared, &["spec.sidecars[0].args[0]", "params.level"]);
+    let mut condition = manifests::policy("watcher", "api");
+    condition["spec"]["matchConditions"] = json!([{"name": "x", "expression": "pod.labels"}]);
+    assert_refused(&namespace, &condition, &["spec.matchConditions[0].expression"]);
 }
 
 #[test]
@@ -67,8 +77,8 @@ fn a_refused_change_leaves_the_policy_as_it_was() {
     let namespace = TestNamespace::create("refused-change");
     let mut policy = manifests::policy("watcher", "api");
     namespace.apply_policy(&policy);
-    policy["spec"]["pod"] = json!({"labels": {"team": "shop"}});
-    assert_refused(&namespace, &policy, &["spec.pod"]);
+    policy["spec"]["sidecars"][0]["image"] = json!("");
+    assert_refused(&namespace, &policy, &["spec.sidecars[0].image"]);
     assert_eq!(namespace.create_pod(&manifests::pod("api", "api")).init_containers(), ["watcher"]);
 }
 
