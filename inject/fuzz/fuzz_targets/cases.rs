@@ -23,14 +23,27 @@ use crate::{
     patch_laws::{between_calls, check, run},
 };
 
-/// Fewer bytes do not fill a case, and the generators would go on with zeros.
-const LEAST_BYTES: usize = 256;
+/// More than a case takes. Generators draw anew while a number is out of range, so what they draw from
+/// must neither end nor repeat itself.
+const STREAM_LENGTH: usize = 64 * 1024;
 
-fn draw(bytes: &[u8]) -> Option<Case> {
-    if bytes.len() < LEAST_BYTES {
-        return None;
-    }
-    let random = TestRng::from_seed(RngAlgorithm::PassThrough, bytes);
+/// A fixed stream of numbers without a pattern, changed wherever the input is not zero.
+fn stream(input: &[u8]) -> Vec<u8> {
+    let mut state = 0_u64;
+    let numbers = std::iter::repeat_with(|| {
+        // SplitMix64
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    });
+    let mut bytes: Vec<u8> = numbers.take(STREAM_LENGTH / 8).flat_map(u64::to_le_bytes).collect();
+    bytes.iter_mut().zip(input).for_each(|(byte, input)| *byte ^= input);
+    bytes
+}
+
+fn draw(input: &[u8]) -> Option<Case> {
+    let random = TestRng::from_seed(RngAlgorithm::PassThrough, &stream(input));
     let mut runner = TestRunner::new_with_rng(Config::default(), random);
     Some(any_case().new_tree(&mut runner).ok()?.current())
 }
