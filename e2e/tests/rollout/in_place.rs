@@ -155,7 +155,10 @@ fn an_image_that_does_not_exist_stops_the_rollout_and_a_better_one_goes_on() {
         }
     });
 
-    namespace.apply(&with_image(&first, manifests::BUSYBOX_NEXT));
+    // The kubelet waits between its tries to pull, and longer on a busy machine.
+    let mut better = with_image(&first, manifests::BUSYBOX_NEXT);
+    better["spec"]["rollout"]["progressDeadlineSeconds"] = json!(120);
+    namespace.apply(&better);
     wait_until_complete(&namespace, 3);
 }
 
