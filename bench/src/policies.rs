@@ -48,8 +48,12 @@ pub fn generated(count: usize) -> impl Iterator<Item = Generated> {
 /// left out again once the pod's spec is read.
 pub fn with_catch_all(count: usize) -> impl Iterator<Item = Generated> {
     let selective = count.saturating_sub(CATCH_ALL);
-    let catch_all =
-        (selective..count).map(|number| generate(number, None, json!({"os": "Windows"})));
+    // What else the generated policies put in is for Linux.
+    let agent = json!({
+        "os": "Windows", "sidecars": [{"name": "agent", "image": "docker.io/otel/agent:1"}],
+        "volumes": [], "appContainers": []
+    });
+    let catch_all = (selective..count).map(move |number| generate(number, None, agent.clone()));
     generated(selective).chain(catch_all)
 }
 
@@ -218,4 +222,15 @@ fn log_shipper() -> Value {
             ]
         }]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_policies_compile() {
+        let set = set(with_catch_all(100)).unwrap();
+        assert_eq!(set.len(), 100);
+    }
 }
