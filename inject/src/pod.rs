@@ -11,6 +11,7 @@ use serde::{
 };
 
 use crate::{
+    ContainerList,
     reader::{Raw, read},
     select::Lookup,
 };
@@ -263,6 +264,20 @@ impl<'a> Spec<'a> {
     /// Reads the spec of a pod; the error says what has the wrong type.
     pub(crate) fn read(pod: &Pod<'a>) -> Result<Self, serde_json::Error> {
         pod.spec.map_or_else(|| Ok(Self::default()), |raw| read(raw.get()))
+    }
+
+    /// The containers of both lists, each with its list and its position there.
+    pub(crate) fn all_containers(
+        &self,
+    ) -> impl Iterator<Item = (ContainerList, usize, &Container<'a>)> {
+        let lists = [
+            (ContainerList::InitContainers, &self.init_containers),
+            (ContainerList::Containers, &self.containers),
+        ];
+        lists.into_iter().flat_map(|(list, containers)| {
+            let numbered = containers.iter().flatten().enumerate();
+            numbered.map(move |(position, container)| (list, position, container))
+        })
     }
 
     /// The operating system the pod names, by `spec.os.name` or else its node selector.

@@ -60,15 +60,7 @@ pub(super) fn read<'p, 's>(
     spec: &'p Spec<'p>,
     is_sidecar: impl Fn(&str) -> bool,
 ) -> Vec<AppContainer<'p, 's>> {
-    let lists = [
-        (ContainerList::InitContainers, &spec.init_containers),
-        (ContainerList::Containers, &spec.containers),
-    ];
-    lists
-        .into_iter()
-        .flat_map(|(list, containers)| {
-            containers.iter().flatten().enumerate().map(move |(index, found)| (list, index, found))
-        })
+    spec.all_containers()
         .filter(|(_, _, container)| !is_sidecar(container.name.as_str()))
         .map(|(list, index, container)| AppContainer {
             list,

@@ -61,16 +61,10 @@ impl Merge<'_, '_> {
     ) -> Result<Option<Quantity>, Conflict> {
         let mut staying = Vec::new();
         let mut passing = Vec::new();
-        let lists = [
-            (ContainerList::InitContainers, &self.spec.init_containers),
-            (ContainerList::Containers, &self.spec.containers),
-        ];
-        for (list, containers) in lists {
-            for container in containers.iter().flatten() {
-                let stays = list == ContainerList::Containers || container.restarts_always();
-                let amounts = if stays { &mut staying } else { &mut passing };
-                amounts.extend(read(container)?.requests.get(resource).cloned());
-            }
+        for (list, _, container) in self.spec.all_containers() {
+            let stays = list == ContainerList::Containers || container.restarts_always();
+            let amounts = if stays { &mut staying } else { &mut passing };
+            amounts.extend(read(container)?.requests.get(resource).cloned());
         }
         let taken = self.sidecars.iter().map(|taken| taken.sidecar);
         let taken = taken.filter(|sidecar| self.container_of_pod(&sidecar.name).is_none());

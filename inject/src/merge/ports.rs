@@ -51,17 +51,10 @@ impl Merge<'_, '_> {
         if is_ordinary && host_network {
             check_equal_on_host_network(sidecar)?;
         }
-        let lists = [
-            (ContainerList::InitContainers, &self.spec.init_containers),
-            (ContainerList::Containers, &self.spec.containers),
-        ];
-        for (list, containers) in lists {
-            for container in containers.iter().flatten() {
-                let stays = list == ContainerList::Containers || container.restarts_always();
-                if stays {
-                    let other = Other { name: container.name.as_str(), list };
-                    compare(sidecar, &other, &ports_of(container)?, host_network, notices)?;
-                }
+        for (list, _, container) in self.spec.all_containers() {
+            if list == ContainerList::Containers || container.restarts_always() {
+                let other = Other { name: container.name.as_str(), list };
+                compare(sidecar, &other, &ports_of(container)?, host_network, notices)?;
             }
         }
         let before = content.sidecars.iter().take_while(|other| other.name != sidecar.name);

@@ -55,14 +55,9 @@ impl<'s> Merge<'_, 's> {
 
     /// The container of the pod that has this name.
     pub(super) fn container_of_pod(&self, name: &str) -> Option<(ContainerList, &Container<'_>)> {
-        let lists = [
-            (ContainerList::InitContainers, &self.spec.init_containers),
-            (ContainerList::Containers, &self.spec.containers),
-        ];
-        lists.into_iter().find_map(|(list, containers)| {
-            let found = containers.iter().flatten().find(|found| found.name.as_str() == name)?;
-            Some((list, found))
-        })
+        let mut containers = self.spec.all_containers();
+        let found = containers.find(|(_, _, found)| found.name.as_str() == name);
+        found.map(|(list, _, container)| (list, container))
     }
 
     fn taken_sidecar(&self, sidecar: &Sidecar) -> Option<&Taken<'s>> {
