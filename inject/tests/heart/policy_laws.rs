@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use inject::Policy;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
     generators::{Case, any_case},
     patch_laws::{
+        apply,
         between_calls::{fill_in_defaults, rewrite_images},
         check, run,
     },
@@ -141,4 +143,74 @@ fn a_policy_that_gives_way_keeps_nobody_out_on_a_second_call_either() {
     let checked = check(&pod, &crate::fixture::namespace(&[]), &policies).unwrap().unwrap();
     let reasons: Vec<&str> = checked.seen.decisions.iter().map(|decision| decision.1).collect();
     assert_eq!(reasons, ["PlacementTargetMissing", "Injected"]);
+}
+
+/// The laws themselves: each of these patches breaks one.
+#[rstest]
+#[case::an_index_without_a_test(
+    r#"{"op":"add","path":"/spec/containers/0/env","value":[]}"#,
+    "no test guards"
+)]
+#[case::a_place_without_a_test(
+    r#"{"op":"add","path":"/spec/containers/1","value":{"name":"b"}}"#,
+    "no test says"
+)]
+#[case::a_test_of_another(
+    r#"{"op":"test","path":"/spec/containers/0/name","value":"b"}"#,
+    "the test fails"
+)]
+#[case::a_value_of_the_apps(r#"{"op":"replace","path":"/spec/priority","value":1}"#, "not ours")]
+#[case::a_label_of_the_apps(r#"{"op":"remove","path":"/metadata/labels/app"}"#, "not ours")]
+#[case::over_what_is_there(r#"{"op":"add","path":"/spec/priority","value":1}"#, "writes over")]
+#[case::a_parent_that_is_null(
+    r#"{"op":"add","path":"/metadata/annotations/a","value":"1"}"#,
+    "the parent is null"
+)]
+#[case::a_parent_that_is_absent(
+    r#"{"op":"add","path":"/spec/volumes/-","value":{"name":"v"}}"#,
+    "there is no"
+)]
+#[case::an_element_twice(
+    r#"{"op":"add","path":"/spec/containers/-","value":{"name":"app"}}"#,
+    "in the list already"
+)]
+#[case::twice_in_a_new_list(
+    r#"{"op":"add","path":"/spec/volumes","value":[{"name":"v"},{"name":"v"}]}"#,
+    "in the list already"
+)]
+#[case::a_parent_in_two_steps(
+    r#"{"op":"add","path":"/spec/volumes","value":[]},{"op":"add","path":"/spec/volumes/-","value":{"name":"v"}}"#,
+    "put in just before"
+)]
+#[case::a_lower_grace_period(
+    r#"{"op":"replace","path":"/spec/terminationGracePeriodSeconds","value":9}"#,
+    "30 became 9"
+)]
+#[case::a_variable_without_its_value(
+    r#"{"op":"test","path":"/spec/containers/1/name","value":"web"},{"op":"test","path":"/spec/containers/1/env/0/name","value":"A"},
+       {"op":"replace","path":"/spec/containers/1/env/0/value","value":"ours"}"#,
+    "lost or changed"
+)]
+#[case::a_key_that_is_not_escaped(
+    r#"{"op":"add","path":"/metadata/labels/a~b","value":"1"}"#,
+    "not escaped"
+)]
+#[case::an_operation_of_another_kind(r#"{"op":"move","path":"/spec/a","value":1}"#, "is none of")]
+fn a_patch_that_breaks_a_law_is_found(#[case] operations: &str, #[case] expected: &str) {
+    let pod = r#"{"metadata":{"labels":{"app":"api"},"annotations":null},"spec":{"priority":0,
+        "terminationGracePeriodSeconds":30,"containers":[{"name":"app"},{"name":"web","env":[{"name":"A","value":"1"}]}]}}"#;
+    let broken = apply(pod, &format!("[{operations}]")).map(|patched| patched.to_string());
+    assert!(broken.as_ref().is_err_and(|law| law.contains(expected)), "{broken:?}");
+}
+
+#[test]
+fn a_patch_that_keeps_the_laws_applies() {
+    let pod =
+        r#"{"metadata":{"annotations":null},"spec":{"n":1.10,"containers":[{"name":"app"}]}}"#;
+    let patch = r#"[{"op":"add","path":"/metadata/annotations","value":{"a":"1"}},
+        {"op":"test","path":"/spec/containers/0/name","value":"app"},
+        {"op":"add","path":"/spec/containers/0/env","value":[{"name":"A"}]},
+        {"op":"add","path":"/spec/containers/0","value":{"name":"first"}}]"#;
+    let expected = r#"{"metadata":{"annotations":{"a":"1"}},"spec":{"n":1.10,"containers":[{"name":"first"},{"name":"app","env":[{"name":"A"}]}]}}"#;
+    assert_eq!(apply(pod, patch).unwrap().to_string(), expected);
 }

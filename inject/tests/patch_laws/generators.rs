@@ -35,7 +35,7 @@ impl Case {
 
     /// The policies that compile; the others are refused when they are written.
     pub(crate) fn compiled(&self) -> Vec<Arc<Policy>> {
-        self.policies.iter().filter_map(|given| given.compile()).map(Arc::new).collect()
+        self.policies.iter().filter_map(Given::compile).map(Arc::new).collect()
     }
 }
 

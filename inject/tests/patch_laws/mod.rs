@@ -70,6 +70,17 @@ pub(crate) struct Checked {
     pub(crate) patched: Document,
 }
 
+/// The pod that a patch makes of this one; the error says which law of patches it breaks.
+pub(crate) fn apply(text: &str, patch: &str) -> Result<Document, String> {
+    let original = Document::parse(text)?;
+    let mut patched = original.clone();
+    operations::apply(&mut patched, patch)
+        .and_then(|()| kept::check(&original, &patched))
+        .map_err(|broken| format!("{broken}\nin {patch}"))?;
+    another_implementation_agrees(text, patch, &patched)?;
+    Ok(patched)
+}
+
 /// Holds every law to a pod; the error says which one is broken, and how. `None`: not a pod.
 pub(crate) fn check(
     text: &str,
@@ -78,12 +89,7 @@ pub(crate) fn check(
 ) -> Result<Option<Checked>, String> {
     let Some(seen) = run(text, namespace, policies) else { return Ok(None) };
     the_order_of_policies_does_not_count(text, namespace, policies, &seen)?;
-    let original = Document::parse(text)?;
-    let mut patched = original.clone();
-    operations::apply(&mut patched, &seen.patch)
-        .map_err(|broken| format!("{broken}\nin {}", seen.patch))?;
-    another_implementation_agrees(text, &seen.patch, &patched)?;
-    kept::check(&original, &patched).map_err(|broken| format!("{broken}\nby {}", seen.patch))?;
+    let patched = apply(text, &seen.patch)?;
     if (seen.denied.is_some() || nothing_goes_in(&seen)) && touches_spec(&seen.patch) {
         return Err(format!("nothing goes in, and yet the spec changes: {}", seen.patch));
     }
