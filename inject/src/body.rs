@@ -1,15 +1,15 @@
 //! What a policy puts in, where expressions decide a part of it: constant parts are rendered when
 //! the policy is compiled, the others for each pod.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crds::{OperatingSystem, PodPatch, PolicySpec};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Conflict, PolicyId,
+    Conflict, Namespace, Pod, PolicyId,
     content::{Content, Safety},
-    facts::{Added, AddedEntry, Facts},
+    facts::{Added, AddedEntry, Facts, PodFacts},
     files,
     parameters::Parameters,
     policy::ContainerList,
@@ -55,7 +55,10 @@ impl Body {
         let mut compiler = Compiler {
             parameters,
             problems,
-            constant: Content { safety: Arc::new(Safety::of(spec)), ..Content::default() },
+            constant: Content {
+                safety: Arc::new(Safety::of(spec, Stage::Written)),
+                ..Content::default()
+            },
             templates: Templates {
                 id: id.clone(),
                 os: spec.os,
@@ -78,7 +81,11 @@ impl Body {
             compiler.app_containers(position, entry);
         }
         compiler.pod(id, spec);
-        let Compiler { constant, templates, .. } = compiler;
+        let Compiler { constant, templates, problems, .. } = compiler;
+        // What is wrong as it is written would be told twice.
+        if problems.is_empty() {
+            templates.check_without_pod(parameters, problems);
+        }
         Self {
             sidecars: spec
                 .sidecars
@@ -127,6 +134,57 @@ impl Templates {
             && self.pod.is_none()
     }
 
+    /// Checks what comes out without any annotation, where nothing of a pod decides it: a policy that
+    /// cannot work with its own defaults is refused.
+    fn check_without_pod(&self, parameters: &Parameters, problems: &mut Problems) {
+        let nothing = BTreeMap::new();
+        let Ok(values) = parameters.values([&nothing, &nothing]) else { return };
+        let (pod, namespace) = (Pod::default(), Namespace::default());
+        let pod = PodFacts::new(&pod, &namespace, Added::default());
+        let render = |template: &Template, problems: &mut Problems| {
+            let facts = Facts::new(&pod, &self.id.name, "", &values);
+            let rendered = template.render(&facts);
+            match rendered {
+                _ if facts.was_read() => None,
+                Ok(value) => Some(fields(value)),
+                Err(error) => {
+                    let expression = &error.expression;
+                    problems.add(&error.path, format!("${{{expression}}}: {}", error.message));
+                    None
+                }
+            }
+        };
+        for (position, shell, template) in &self.sidecars {
+            if let Some(container) = render(template, problems) {
+                let sidecar = crds::Sidecar { container, ..shell.clone() };
+                let path = format!("spec.sidecars[{position}]");
+                validation::sidecar(&sidecar, self.os, &path, Stage::Rendered, problems);
+            }
+        }
+        for (position, shell, template) in &self.volumes {
+            if let Some(source) = render(template, problems) {
+                let volume = crds::Volume { source, ..shell.clone() };
+                let path = format!("spec.volumes[{position}]");
+                validation::volume(&volume, &path, Stage::Rendered, problems);
+            }
+        }
+        for (position, shell, template) in &self.app_containers {
+            let path = format!("spec.appContainers[{position}]");
+            if let Some(additions) = render(template, problems)
+                && let Ok(entry) = with_additions(shell, additions, &path)
+            {
+                validation::app_containers(&entry, self.os, &path, Stage::Rendered, problems);
+            }
+        }
+        if let Some((shell, template)) = &self.pod
+            && let Some(rendered) = render(template, problems)
+            && let Ok((pod, _)) = pod_and_files(shell, rendered)
+        {
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            validation::pod_patch(&pod, &names, "spec.pod", Stage::Rendered, problems);
+        }
+    }
+
     fn render(&self, constant: &Content, facts: &Facts<'_, '_>) -> Result<Content, Conflict> {
         let mut content = constant.clone();
         let mut written = self.written.clone();
@@ -170,7 +228,7 @@ impl Templates {
             }
         }
         if let Some(written) = written {
-            content.safety = Arc::new(Safety::of(&written));
+            content.safety = Arc::new(Safety::of(&written, Stage::Rendered));
         }
         Ok(content)
     }
@@ -307,6 +365,7 @@ fn checked(check: impl FnOnce(&mut Problems)) -> Result<(), Conflict> {
     problems.or_ok(()).map_err(|invalid| {
         let first = invalid.problems.into_iter().next();
         let (path, why) = first.map(|problem| (problem.path, problem.message)).unwrap_or_default();
+        let why = format!("{why}; an expression of the policy gave the value");
         Conflict::Expression { path, why }
     })
 }

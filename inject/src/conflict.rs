@@ -201,7 +201,7 @@ impl fmt::Display for Conflict {
                 formatter,
                 "container {container:?} is placed beside {target:?}, which in turn is placed beside it; remove one of the placements"
             ),
-            Self::Demand { field, why, .. } => write!(formatter, "{field} {why}"),
+            Self::Demand { field, why, .. } => write!(formatter, "{field} of the policy {why}"),
             Self::PodResources { kind, resource, what } => write!(
                 formatter,
                 "{what} exceeds the pod's own spec.resources.{kind}.{resource}; raise that, or lower the sidecar's"

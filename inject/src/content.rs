@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     canonical::Canonical, demands::Demands, pod_security::PodSecurity, policy::ContainerList,
-    quantity::Quantity,
+    quantity::Quantity, validation::Stage,
 };
 
 /// What a policy puts in.
@@ -29,8 +29,8 @@ pub(crate) struct Safety {
 }
 
 impl Safety {
-    pub(crate) fn of(spec: &PolicySpec) -> Self {
-        Self { demands: Demands::of(spec), pod_security: PodSecurity::of(spec) }
+    pub(crate) fn of(spec: &PolicySpec, stage: Stage) -> Self {
+        Self { demands: Demands::of(spec, stage), pod_security: PodSecurity::of(spec, stage) }
     }
 }
 

@@ -4,7 +4,7 @@
 use crds::{OperatingSystem, PolicySpec, Sidecar, SidecarType};
 use serde_json::Value;
 
-use crate::validation;
+use crate::validation::{self, Stage};
 
 /// The stable word where a hook sleeps too long; another policy may still raise the grace period.
 pub(crate) const GRACE_PERIOD: &str = "GracePeriodTooShort";
@@ -97,10 +97,10 @@ enum Kind {
 
 impl Demands {
     /// The demands of a policy, expressions aside.
-    pub(crate) fn of(spec: &PolicySpec) -> Self {
+    pub(crate) fn of(spec: &PolicySpec, stage: Stage) -> Self {
         let mut demands = Self::default();
         for (index, sidecar) in spec.sidecars.iter().enumerate() {
-            demands.add_sidecar(sidecar, spec.os, &format!("spec.sidecars[{index}]"));
+            demands.add_sidecar(sidecar, spec.os, stage, &format!("spec.sidecars[{index}]"));
         }
         for (index, entry) in spec.app_containers.iter().enumerate() {
             if let Some(lifecycle) = &entry.lifecycle {
@@ -134,7 +134,7 @@ impl Demands {
         self.of_pod.push(Demand { path, kind });
     }
 
-    fn add_sidecar(&mut self, sidecar: &Sidecar, os: OperatingSystem, path: &str) {
+    fn add_sidecar(&mut self, sidecar: &Sidecar, os: OperatingSystem, stage: Stage, path: &str) {
         let container = &sidecar.container;
         if let Some(lifecycle) = container.get("lifecycle") {
             self.of_pod.extend(of_hooks(lifecycle, &format!("{path}.lifecycle")));
@@ -152,7 +152,7 @@ impl Demands {
         let claims = container.get("resources").and_then(|resources| resources.get("claims"));
         for (index, claim) in claims.and_then(Value::as_array).into_iter().flatten().enumerate() {
             if let Some(name) = claim.get("name").and_then(Value::as_str)
-                && !validation::has_expression(name)
+                && (stage == Stage::Rendered || !validation::has_expression(name))
             {
                 let path = format!("{path}.resources.claims[{index}]");
                 self.add(path, Kind::Claim(name.to_owned()));

@@ -93,6 +93,8 @@ pub(crate) struct Facts<'f, 'p> {
     pub(crate) steps: Cell<u32>,
     /// Bytes of results left.
     pub(crate) output: Cell<usize>,
+    /// Whether anything but parameters was read.
+    was_read: Cell<bool>,
 }
 
 impl<'f, 'p> Facts<'f, 'p> {
@@ -109,7 +111,13 @@ impl<'f, 'p> Facts<'f, 'p> {
             parameters,
             steps: Cell::new(STEPS),
             output: Cell::new(OUTPUT),
+            was_read: Cell::new(false),
         }
+    }
+
+    /// Whether anything but parameters was read.
+    pub(crate) fn was_read(&self) -> bool {
+        self.was_read.get()
     }
 
     pub(crate) fn parameters(&self) -> &'f Values<'f> {
@@ -118,6 +126,7 @@ impl<'f, 'p> Facts<'f, 'p> {
 
     /// Reads one fact; `None` if the pod does not have it.
     pub(crate) fn get(&self, fact: Fact) -> Result<Option<FactValue<'f>>, String> {
+        self.was_read.set(true);
         let text = |text: &'f Option<Text<'f>>| {
             text.as_ref().map(Text::as_str).filter(|text| !text.is_empty()).map(FactValue::Text)
         };

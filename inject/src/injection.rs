@@ -15,12 +15,15 @@ use crate::{
     facts::{Added, Facts, PodFacts},
     journal::{Journal, MapEdits, MetadataEdits},
     json,
-    merge::{Merge, PodEdits, Taken},
-    pod::{Pod, Spec},
+    merge::{ANNOTATIONS, Merge, PodEdits, Taken},
+    pod::{Metadata, Pod, Spec},
     pod_security::Enforced,
     requests,
     select::{self, Lookup},
 };
+
+/// Most bytes of the reasons why policies were left out; as many are kept free for other keys of ours.
+const SKIPPED_ROOM: usize = 16 << 10;
 
 /// What a decision needs to know beside the pod itself.
 #[derive(Clone, Copy, Debug)]
@@ -429,8 +432,9 @@ fn accept<'a>(
 
 fn refuse<'a>(policy: &'a Policy, conflict: Conflict, outcome: &mut Outcome<'a>) {
     let what = if policy.enforced { "was not applied" } else { "would not be applied" };
-    let message = format!("{} {what}: {conflict}", named(policy));
+    let mut message = format!("{} {what}: {conflict}", named(policy));
     if policy.denies_conflicts {
+        message.push_str(" (the policy has onConflict: Deny)");
         match &mut outcome.denied {
             Some(denied) => {
                 let _ = write!(denied, "; {message}");
@@ -476,13 +480,15 @@ fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
         _ => None,
     });
     let recorded = recorded_skips(metadata.annotations.value(keys::SKIPPED));
+    let room = room_for_skipped(metadata, injected.as_deref());
     let skipped = policy_map(decisions, |decision| match &decision.reason {
         Reason::Conflict(conflict) if decision.policy.enforced => {
             let recorded = recorded.get(&decision.policy.id.to_string()).cloned();
             Some(recorded.unwrap_or_else(|| format!("{}: {conflict}", conflict.as_str())))
         }
         _ => None,
-    });
+    })
+    .filter(|skipped| skipped.len() <= room);
     let label = metadata.labels.value(keys::INJECTED);
     match &injected {
         Some(_) => labels.set(keys::INJECTED, label, "true".to_owned()),
@@ -496,6 +502,14 @@ fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
         }
     }
     MetadataEdits { pointer: "/metadata", present: metadata.present, labels, annotations }
+}
+
+/// Bytes that the reasons may take: the pod of an app must not be refused for what is written about it.
+fn room_for_skipped(metadata: &Metadata<'_>, injected: Option<&str>) -> usize {
+    let others = metadata.annotations.iter().filter(|(key, _)| !key.starts_with(keys::PREFIX));
+    let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
+    let taken = others + injected.map_or(0, str::len) + SKIPPED_ROOM;
+    ANNOTATIONS.saturating_sub(taken).min(SKIPPED_ROOM)
 }
 
 /// The reasons of an earlier call. They stay while their policies are in conflict: a later call also

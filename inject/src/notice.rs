@@ -12,6 +12,13 @@ pub enum Notice {
         /// Name of the variable.
         variable: String,
     },
+    /// An app container may get the variable from a source that cannot be looked into.
+    SourceOverridden {
+        /// Name of the container.
+        container: String,
+        /// Name of the variable.
+        variable: String,
+    },
     /// An app container keeps its own probe or hook.
     FieldKept {
         /// Name of the container.
@@ -51,7 +58,7 @@ impl Notice {
     /// Whether something of the app's stayed in the place of ours.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::PortTaken { .. })
+        !matches!(self, Self::PortTaken { .. } | Self::SourceOverridden { .. })
     }
 }
 
@@ -61,6 +68,10 @@ impl fmt::Display for Notice {
             Self::VariableKept { container, variable } => {
                 write!(formatter, "container {container:?} keeps its own variable {variable}")
             }
+            Self::SourceOverridden { container, variable } => write!(
+                formatter,
+                "container {container:?} takes variables with envFrom; if {variable} is among them, the policy's value replaces it"
+            ),
             Self::FieldKept { container, field } => {
                 write!(formatter, "container {container:?} keeps its own {field}")
             }

@@ -163,7 +163,7 @@ impl Declaration {
         let Some((text, of)) = found else {
             if self.required {
                 return Err(bad(format!(
-                    "is missing; the policy requires it: set {}",
+                    "is missing; the policy requires it: set it to {}",
                     self.constraints.describe(self.kind)
                 )));
             }

@@ -44,7 +44,7 @@ macro_rules! read_from_object {
 pub(crate) use read_from_object;
 
 /// A pod, borrowed from its JSON.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Pod<'a> {
     /// Object metadata.

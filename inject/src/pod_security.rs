@@ -12,7 +12,10 @@ use std::{fmt, str::FromStr};
 use crds::{PolicySpec, Sidecar, Volume};
 use serde_json::Value;
 
-use crate::{select::Lookup, validation};
+use crate::{
+    select::Lookup,
+    validation::{self, Stage},
+};
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
@@ -186,12 +189,14 @@ impl Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodSecurity {
     violations: Vec<Violation>,
+    /// Whether expressions have their values.
+    stage: Option<Stage>,
 }
 
 impl PodSecurity {
     /// Looks through a policy. An expression is given the benefit of the doubt.
-    pub(crate) fn of(spec: &PolicySpec) -> Self {
-        let mut security = Self::default();
+    pub(crate) fn of(spec: &PolicySpec, stage: Stage) -> Self {
+        let mut security = Self { stage: Some(stage), ..Self::default() };
         for (index, sidecar) in spec.sidecars.iter().enumerate() {
             security.add_sidecar(sidecar, &format!("spec.sidecars[{index}]"));
         }
@@ -203,7 +208,7 @@ impl PodSecurity {
                 && !value.is_empty()
                 && value != "runtime/default"
                 && !value.starts_with("localhost/")
-                && !validation::has_expression(value)
+                && security.constant_text(value).is_some()
             {
                 let path = format!("spec.pod.annotations.{key}");
                 let message = format!("must not be {value:?}; use a profile of the runtime's");
@@ -221,6 +226,16 @@ impl PodSecurity {
     ) -> impl Iterator<Item = &Violation> {
         let pod = *pod;
         self.violations.iter().filter(move |violation| violation.counts(enforced, &pod))
+    }
+
+    /// Text whose value is known.
+    fn constant<'v>(&self, value: &'v Value) -> Option<&'v str> {
+        self.constant_text(value.as_str()?)
+    }
+
+    fn constant_text<'v>(&self, text: &'v str) -> Option<&'v str> {
+        let varies = self.stage != Some(Stage::Rendered) && validation::has_expression(text);
+        (!varies).then_some(text)
     }
 
     fn add(&mut self, level: Level, path: String, message: impl Into<String>) {
@@ -280,7 +295,7 @@ impl PodSecurity {
             let path = format!("{path}.allowPrivilegeEscalation");
             self.add_unless(Exempt::Windows, 8, Level::Restricted, path, "must be false");
         }
-        if let Some(mount) = constant(&context["procMount"])
+        if let Some(mount) = self.constant(&context["procMount"])
             && mount != "Default"
         {
             let exempt = Exempt::UserNamespaceInBaseline;
@@ -293,7 +308,7 @@ impl PodSecurity {
         let capabilities = &context["capabilities"];
         let names = |field: &str| capabilities[field].as_array().into_iter().flatten();
         for (index, name) in names("add").enumerate() {
-            let Some(name) = constant(name) else { continue };
+            let Some(name) = self.constant(name) else { continue };
             let path = format!("{path}.capabilities.add[{index}]");
             if !BASELINE_CAPABILITIES.contains(&name) {
                 let message = format!("{name:?} must not be added");
@@ -304,7 +319,7 @@ impl PodSecurity {
             }
         }
         // A name that is not known yet may be ALL.
-        if !names("drop").any(|name| constant(name).is_none_or(|name| name == "ALL")) {
+        if !names("drop").any(|name| self.constant(name).is_none_or(|name| name == "ALL")) {
             let path = format!("{path}.capabilities.drop");
             self.add_unless(Exempt::Windows, 22, Level::Restricted, path, "must have ALL");
         }
@@ -337,17 +352,18 @@ impl PodSecurity {
             let message =
                 "must be RuntimeDefault or Localhost, here or in the pod's securityContext";
             self.add_unless(Exempt::SeccompProfile, 19, Level::Restricted, path, message);
-        } else if constant(&seccomp["type"]).is_some_and(|profile| !is_confined(profile)) {
+        } else if self.constant(&seccomp["type"]).is_some_and(|profile| !is_confined(profile)) {
             let path = format!("{path}.seccompProfile.type");
             let message = "must be RuntimeDefault or Localhost";
             self.add_unless(Exempt::None, 19, Level::Baseline, path, message);
         }
-        if constant(&context["appArmorProfile"]["type"]).is_some_and(|name| !is_confined(name)) {
+        if self.constant(&context["appArmorProfile"]["type"]).is_some_and(|name| !is_confined(name))
+        {
             let path = format!("{path}.appArmorProfile.type");
             self.add(Level::Baseline, path, "must be RuntimeDefault or Localhost");
         }
         let options = &context["seLinuxOptions"];
-        if let Some(kind) = constant(&options["type"]) {
+        if let Some(kind) = self.constant(&options["type"]) {
             let known = SELINUX_TYPES.iter().find(|(name, _)| *name == kind);
             let exempt = known.map_or(Exempt::None, |(_, since)| Exempt::From(*since));
             let message = format!("{kind:?} is not one of the types that containers have");
@@ -355,7 +371,7 @@ impl PodSecurity {
             self.add_unless(exempt, 0, Level::Baseline, path, message);
         }
         for field in ["user", "role"] {
-            if constant(&options[field]).is_some_and(|text| !text.is_empty()) {
+            if self.constant(&options[field]).is_some_and(|text| !text.is_empty()) {
                 let path = format!("{path}.seLinuxOptions.{field}");
                 self.add(Level::Baseline, path, "must not be set");
             }
@@ -365,9 +381,4 @@ impl PodSecurity {
 
 fn is_confined(profile: &str) -> bool {
     ["RuntimeDefault", "Localhost"].contains(&profile)
-}
-
-/// Text whose value is known.
-fn constant(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !validation::has_expression(text))
 }

@@ -45,6 +45,10 @@ impl Problems {
         self.0.push(Problem { path: path.into(), message: message.into() });
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn or_ok<T>(self, value: T) -> Result<T, Invalid> {
         if self.0.is_empty() { Ok(value) } else { Err(Invalid { problems: self.0 }) }
     }

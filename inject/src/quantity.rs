@@ -111,17 +111,23 @@ impl Quantity {
         self.negative
     }
 
-    /// Whether there is no fraction.
+    /// Whether there is no fraction, and the API server can count it: it has 63 bits for that.
     pub(crate) fn is_whole(&self) -> bool {
-        self.exponent >= 0
+        self.exponent >= 0 && self.is_countable()
     }
 
-    /// Whether this is a whole number of times the other; true where that is too large to be found out.
+    fn is_countable(&self) -> bool {
+        self.rounded_up(0).is_some_and(|whole| i64::try_from(whole).is_ok())
+    }
+
+    /// Whether this is a whole number of times the other, as far as the API server can count.
     pub(crate) fn is_multiple_of(&self, other: &Self) -> bool {
         let exponent = self.exponent.min(other.exponent);
         match (self.digits_at(exponent), other.digits_at(exponent)) {
-            (Some(amount), Some(unit)) => unit != 0 && amount.is_multiple_of(unit),
-            _ => true,
+            (Some(amount), Some(unit)) => {
+                unit != 0 && amount.is_multiple_of(unit) && self.is_countable()
+            }
+            _ => false,
         }
     }
 

@@ -168,6 +168,10 @@ pub fn carry(
     {
         carried.warnings.push(unknown_name_warning(key, &name, namespace));
     }
+    let annotations = &workload.metadata.annotations;
+    for (key, wrong) in requests::unknown_parameters(annotations, namespace, policies) {
+        carried.warnings.push(format!("annotation {key}: {wrong}"));
+    }
     let spec = match read_spec(workload) {
         Ok(spec) => spec,
         Err(error) => {

@@ -50,6 +50,7 @@ impl<'p> Merge<'p, '_> {
         }
         let mut paths = texts(fields, "volumeMounts", "mountPath");
         paths.extend(texts(fields, "volumeDevices", "devicePath"));
+        let own = paths.clone();
         let privileged =
             fields.get("securityContext").and_then(|context| context.get("privileged"))
                 == Some(&Value::Bool(true));
@@ -64,7 +65,11 @@ impl<'p> Merge<'p, '_> {
                 let mount: PodMount<'_> =
                     serde_json::from_str(text).map_err(|error| malformed(&part(), &error))?;
                 let path = trimmed(mount.mount_path.as_str()).to_owned();
-                if paths.contains(&path) {
+                // The sidecar has no such variables, and its own mounts cannot be made inside.
+                if paths.contains(&path)
+                    || mount.sub_path_expr.is_some_and(|expression| !expression.as_str().is_empty())
+                    || own.iter().any(|own| is_inside(own, &path))
+                {
                     continue;
                 }
                 paths.push(path);
@@ -94,7 +99,10 @@ impl<'p> Merge<'p, '_> {
                 // Passed over until now, and about to be written somewhere else.
                 let checked: &RawValue =
                     serde_json::from_str(&text).map_err(|error| malformed(&part(), &error))?;
-                copied.push(checked.get().to_owned());
+                copied.push(
+                    of_container(checked.get(), container.name())
+                        .map_err(|error| malformed(&part(), &error))?,
+                );
                 break;
             }
         }
@@ -114,6 +122,29 @@ fn is_meant(copy: &CopyFromApp, container: &AppContainer<'_, '_>) -> bool {
 fn texts(fields: &Map<String, Value>, list: &str, field: &str) -> Vec<String> {
     let elements = fields.get(list).and_then(Value::as_array).into_iter().flatten();
     elements.filter_map(|element| Some(trimmed(element.get(field)?.as_str()?).to_owned())).collect()
+}
+
+fn is_inside(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The variable as it is in the app's container: a resource field means the container that it stands
+/// in, unless it names one.
+fn of_container(variable: &str, container: &str) -> Result<String, serde_json::Error> {
+    if !variable.contains("resourceFieldRef") {
+        return Ok(variable.to_owned());
+    }
+    let mut fields: Map<String, Value> = serde_json::from_str(variable)?;
+    let reference = fields
+        .get_mut("valueFrom")
+        .and_then(|from| from.get_mut("resourceFieldRef"))
+        .and_then(Value::as_object_mut);
+    if let Some(reference) = reference
+        && reference.get("containerName").and_then(Value::as_str).is_none_or(str::is_empty)
+    {
+        reference.insert("containerName".to_owned(), container.into());
+    }
+    Ok(Value::Object(fields).to_string())
 }
 
 /// Only a privileged container may mount in a way that reaches the node.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 use app_containers::{AppContainer, AppContainerAdditions};
-pub(crate) use pod::PodEdits;
+pub(crate) use pod::{ANNOTATIONS, PodEdits};
 
 /// A pod and what was taken over into it so far.
 pub(crate) struct Merge<'p, 's> {

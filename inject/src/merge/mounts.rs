@@ -27,6 +27,8 @@ pub(super) struct PodMount<'p> {
     pub(super) mount_path: Text<'p>,
     #[serde(borrow, default)]
     pub(super) mount_propagation: Option<Text<'p>>,
+    #[serde(borrow, default)]
+    pub(super) sub_path_expr: Option<Text<'p>>,
 }
 
 read_from_object!(PodMount);
@@ -98,7 +100,9 @@ impl<'p, 's> AppContainer<'p, 's> {
         let cell = std::cell::OnceCell::new();
         let devices: &[PodDevice<'_>] =
             read_once(&cell, self.get().volume_devices, self.name(), "volumeDevices")?;
-        let taken = devices.iter().find(|device| device.device_path.as_str() == mount.path);
+        let taken = devices
+            .iter()
+            .find(|device| trimmed(device.device_path.as_str()) == trimmed(&mount.path));
         taken.map_or(Ok(()), |device| Err(self.path_taken(mount, device.name.as_str())))
     }
 

@@ -1,6 +1,7 @@
 //! What is added to the pod itself: labels, annotations, secrets, aliases, groups. Only what is
 //! absent is added; the grace period is raised.
 
+use crds::keys;
 use serde::Deserialize;
 
 use crate::{
@@ -19,7 +20,7 @@ use super::{Merge, json_of, malformed};
 const GRACE_PERIOD: i64 = 30;
 
 /// Most bytes that the API server takes in all annotations of an object, keys and values.
-const ANNOTATIONS: usize = 256 << 10;
+pub(crate) const ANNOTATIONS: usize = 256 << 10;
 /// Bytes that are left for what is recorded of the policies themselves.
 const OWN_ANNOTATIONS: usize = 16 << 10;
 
@@ -211,11 +212,12 @@ impl<'s> Merge<'_, 's> {
 
     /// The API server refuses a pod with more annotations than that.
     fn check_annotations(&self, edits: &PodEdits<'_>) -> Result<(), Conflict> {
-        if edits.annotations.is_empty() && edits.files.is_empty() {
-            return Ok(());
-        }
         let size = |(key, value): (&str, &str)| key.len() + value.len();
-        let of_pod: usize = self.metadata.annotations.iter().map(size).sum();
+        let stays = |(key, _): &(&str, &str)| {
+            let is_replaced = |(file, _): &(&str, &str)| file == key;
+            ![keys::INJECTED, keys::SKIPPED].contains(key) && !edits.files.iter().any(is_replaced)
+        };
+        let of_pod: usize = self.metadata.annotations.iter().filter(stays).map(size).sum();
         let taken = self.pod.annotations.iter().chain(&self.pod.files);
         let new = edits.annotations.iter().chain(&edits.files);
         let added: usize = taken.chain(new).copied().map(size).sum();

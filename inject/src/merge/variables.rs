@@ -41,7 +41,7 @@ impl<'p, 's> AppContainer<'p, 's> {
         if let (Some(separator), Some(value)) = (&variable.separator, &variable.value) {
             return match self.current(&variable.name, addition)? {
                 Current::Absent => {
-                    addition.env.push(variable);
+                    self.add(variable, addition, notices);
                     Ok(())
                 }
                 Current::Elsewhere => {
@@ -61,11 +61,27 @@ impl<'p, 's> AppContainer<'p, 's> {
         let of_pod = self.env_names()?.iter().any(|found| found.name.as_str() == name);
         match planned {
             Some(planned) if planned.rendered.equals(&variable.rendered) => {}
-            None if !of_pod => addition.env.push(variable),
+            None if !of_pod => self.add(variable, addition, notices),
             None if self.has_equal_variable(variable) => {}
             _ => notices.push(self.variable_kept(name)),
         }
         Ok(())
+    }
+
+    /// A variable goes before what the container takes from whole sources, which nobody can see here.
+    fn add(
+        &self,
+        variable: &'s Variable,
+        addition: &mut AppContainerAdditions<'s>,
+        notices: &mut Vec<Notice>,
+    ) {
+        addition.env.push(variable);
+        if self.get().env_from.is_some_and(|sources| sources.get().contains('{')) {
+            notices.push(Notice::SourceOverridden {
+                container: self.name().to_owned(),
+                variable: variable.name.clone(),
+            });
+        }
     }
 
     /// The value of a variable, with what was added to it so far.

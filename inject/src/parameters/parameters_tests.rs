@@ -132,7 +132,7 @@ fn a_required_parameter_that_is_missing_says_what_to_set() {
     let none = BTreeMap::new();
     assert_eq!(
         parameters.values([&none, &none]).unwrap_err().to_string(),
-        "annotation params.sidecarpolicy.dev/p.x is missing; the policy requires it: set a whole number from 1 to 9"
+        "annotation params.sidecarpolicy.dev/p.x is missing; the policy requires it: set it to a whole number from 1 to 9"
     );
 }
 

@@ -34,7 +34,7 @@ fn every_policy_is_judged_as_the_api_server_does() {
             operating_system: case.pod["os"]["name"].as_str(),
             host_users: case.pod["hostUsers"].as_bool(),
         };
-        let security = PodSecurity::of(&case.policy);
+        let security = PodSecurity::of(&case.policy, crate::validation::Stage::Written);
         let accepted = case.accepted.iter().map(|enforced| (enforced, true));
         for (enforced, accepted) in
             accepted.chain(case.refused.keys().map(|enforced| (enforced, false)))
@@ -83,7 +83,7 @@ fn in_the_way(policy: Value, level: Level) -> Option<String> {
         ..PodContext::default()
     };
     let enforced = Enforced { level, minor_version: u32::MAX };
-    let security = PodSecurity::of(&spec);
+    let security = PodSecurity::of(&spec, crate::validation::Stage::Written);
     security.violations(enforced, &pod).next().map(ToString::to_string)
 }
 

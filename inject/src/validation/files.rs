@@ -16,6 +16,9 @@ use super::{
 /// where files travel; the app and other policies need some of it.
 pub(crate) const ANNOTATION_BYTES: usize = 192 * 1024;
 
+/// Where the API server mounts the token of a pod's service account, which no file can be put into.
+const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount/";
+
 /// Checks the files against the sidecars that get them.
 pub(crate) fn check(
     files: &[File],
@@ -51,7 +54,16 @@ pub(crate) fn check(
             file.containers.is_empty() || file.containers.iter().any(|own| own == name)
         });
         for name in reached {
-            if !mounted.entry(name).or_default().insert(file.path.as_str()) {
+            let taken = mounted.entry(name).or_default();
+            let other = taken.iter().find(|other| {
+                is_inside(&file.path, other) && files.iter().any(|file| file.path == **other)
+                    || is_inside(other, &file.path)
+            });
+            if let Some(other) = other {
+                let message = format!("{} and {other} cannot both be files", file.path);
+                problems.add(&file_path, message);
+            }
+            if !taken.insert(file.path.as_str()) {
                 let message = format!(
                     "{} is taken in container {name:?} by another file or mount",
                     file.path
@@ -60,6 +72,10 @@ pub(crate) fn check(
             }
         }
     }
+}
+
+fn is_inside(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn mount_paths(sidecars: &[Sidecar]) -> HashMap<&str, HashSet<&str>> {
@@ -81,6 +97,10 @@ fn what_is_wrong(path: &str) -> Option<&'static str> {
         Some("must name a file, so not end with '/'")
     } else if mounts::has_parent(path) {
         Some("must not contain '..'")
+    } else if path.split('/').skip(1).any(|part| part.is_empty() || part == ".") {
+        Some("must not contain '//' or '/./'")
+    } else if path.starts_with(TOKEN_FOLDER) {
+        Some("must not be beside the token of the service account, which is mounted read-only")
     } else {
         None
     }

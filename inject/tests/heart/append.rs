@@ -75,3 +75,11 @@ fn the_position_is_guarded() {
     ];
     assert!(seen.patch.contains(&expected.join(",")), "{}", seen.patch);
 }
+
+#[test]
+fn a_source_that_may_hold_the_variable_is_told_of() {
+    let mut pod = pod(&json!(null));
+    pod["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "c"}}]);
+    let seen = run(vec![appended("p", options("-x"))], &pod);
+    assert!(seen.warnings[0].contains("takes variables with envFrom; if OPTS is among them"));
+}

@@ -217,3 +217,57 @@ fn what_policies_add_to_the_metadata_is_not_seen_by_expressions() {
     assert_eq!(first.pod["spec"]["initContainers"][0]["args"], json!(["true-false"]));
     assert!(run(vec![labelling(), reading()], &first.pod).unchanged());
 }
+
+fn problems(spec: Value) -> String {
+    policy(PolicyId::namespaced("shop", "p"), spec)
+        .map_or_else(|invalid| invalid.to_string(), |_| String::new())
+}
+
+#[rstest]
+#[case(json!({"args": ["${string(1 / 0)}"]}), "spec.sidecars[0].args[0]")]
+#[case(json!({"image": "${''}"}), "spec.sidecars[0].image")]
+#[case(json!({"imagePullPolicy": "${'x'}"}), "spec.sidecars[0].imagePullPolicy")]
+#[case(json!({"ports": [{"containerPort": "${params.tooLarge}"}]}), "spec.sidecars[0].ports[0].containerPort")]
+#[case(json!({"readinessProbe": {"exec": {"command": ["${params.none}"]}}}), "spec.sidecars[0].readinessProbe.exec.command")]
+fn a_policy_that_cannot_work_with_its_own_defaults_is_refused(
+    #[case] more: Value,
+    #[case] path: &str,
+) {
+    let mut sidecar = json!({"name": "side", "image": "s:1"});
+    sidecar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let found = problems(json!({
+        "parameters": [
+            {"name": "tooLarge", "type": "Integer", "default": 70000},
+            {"name": "none", "type": "StringList", "default": []}
+        ],
+        "sidecars": [sidecar]
+    }));
+    assert!(found.starts_with(path), "{found}");
+}
+
+#[test]
+fn what_a_pod_or_an_annotation_decides_is_no_problem_of_the_policy() {
+    let required = json!({
+        "parameters": [{"name": "port", "type": "Integer", "required": true}],
+        "sidecars": [{"name": "side", "image": "s:1", "ports": [{"containerPort": "${params.port}"}],
+                      "args": ["${pod.metadata.labels['x']}"]}]
+    });
+    assert_eq!(problems(required), "");
+}
+
+#[rstest]
+#[case(json!({"securityContext": {"capabilities": {"add": ["${params.text}"]}}}), "PodSecurity")]
+#[case(json!({"resources": {"claims": [{"name": "${params.text}"}]}}), "ResourceClaimMissing")]
+fn a_value_that_looks_like_an_expression_is_judged_as_text(
+    #[case] more: Value,
+    #[case] word: &str,
+) {
+    let mut sidecar = json!({"name": "side", "image": "s:1"});
+    sidecar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let spec = json!({"parameters": [{"name": "text", "default": "CHOWN"}], "sidecars": [sidecar]});
+    let mut namespace = namespace(&[]);
+    namespace.labels.insert("pod-security.kubernetes.io/enforce".to_owned(), "baseline".to_owned());
+    let pod = with_annotations(json!({"params.sidecarpolicy.dev/p.text": "${x}"}));
+    let seen = run_in(&namespace, vec![shop("p", spec)], &pod);
+    assert_eq!(seen.reason("shop/p"), word, "{:?}", seen.warnings);
+}

@@ -178,3 +178,33 @@ fn an_app_that_does_not_say_how_large_it_is(#[case] mut fields: Value, #[case] e
         json!({"function": "Sum", "requests": {"cpu": {"percent": 10, "min": "50m"}}});
     assert_eq!(side(&with_sidecar(fields, &pod(json!({}))))["resources"], expected);
 }
+
+#[test]
+fn mounts_that_cannot_work_in_the_sidecar_are_not_copied() {
+    let app = pod(json!({"env": [{"name": "N", "value": "x"}], "volumeMounts": [
+        {"name": "data", "mountPath": "/expanded", "subPathExpr": "$(N)"},
+        {"name": "data", "mountPath": "/etc/app", "readOnly": true},
+        {"name": "more", "mountPath": "/more"}
+    ]}));
+    let fields = json!({
+        "volumeMounts": [{"name": "more", "mountPath": "/etc/app/own"}],
+        "copyFromApp": {"volumeMounts": true}
+    });
+    let paths: Vec<String> = side(&with_sidecar(fields, &app))["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mount| mount["mountPath"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(paths, ["/etc/app/own", "/more"]);
+}
+
+#[test]
+fn a_resource_field_still_means_the_apps_container() {
+    let app = pod(json!({"env": [
+        {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
+    ]}));
+    let seen = with_sidecar(json!({"copyFromApp": {"env": ["CPU"]}}), &app);
+    let reference = &side(&seen)["env"][0]["valueFrom"]["resourceFieldRef"];
+    assert_eq!(*reference, json!({"resource": "limits.cpu", "containerName": "app"}));
+}

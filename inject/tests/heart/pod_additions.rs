@@ -191,3 +191,24 @@ fn files_of_several_policies_have_to_fit_into_the_annotations_of_a_pod() {
     assert_eq!((seen.reason("shop/a"), seen.reason("shop/b")), ("Injected", "AnnotationsTooLarge"));
     assert!(run(vec![carrying("a"), carrying("b")], &seen.pod).unchanged());
 }
+
+#[test]
+fn what_is_written_about_policies_fits_into_the_annotations_of_the_pod() {
+    let mut pod = api_pod();
+    pod["metadata"]["annotations"] = json!({"large": "x".repeat(262_000)});
+    let fitting = shop("fits", json!({"sidecars": [{"name": "side", "image": "s:1"}]}));
+    let other = json!({"sidecars": [{"name": "app", "image": "s:1"}]});
+    let seen = run(vec![fitting, shop("not", other)], &pod);
+    assert_eq!(seen.reason("shop/fits"), "AnnotationsTooLarge");
+    assert!(seen.unchanged(), "{} bytes", seen.patch.len());
+}
+
+#[rstest]
+#[case(json!([{"path": "/a", "content": ""}, {"path": "/a/b", "content": ""}]), "spec.files[1].path")]
+#[case(json!([{"path": "/a//b", "content": ""}]), "spec.files[0].path")]
+#[case(json!([{"path": "/var/run/secrets/kubernetes.io/serviceaccount/f", "content": ""}]), "spec.files[0].path")]
+fn files_that_no_container_can_have_are_refused(#[case] files: Value, #[case] path: &str) {
+    let spec = json!({"sidecars": [{"name": "side", "image": "s:1"}], "files": files});
+    let found = policy(PolicyId::namespaced("shop", "p"), spec).unwrap_err().to_string();
+    assert!(found.starts_with(path), "{found}");
+}
