@@ -24,8 +24,17 @@ const NO_LABEL: u64 = 0;
 pub(super) struct Index {
     hasher: RandomState,
     slots: Sharded<Arc<[Arc<Policy>]>>,
-    /// How many policies are found by each label's key, so that most labels of a pod cost one look-up.
-    keys: Sharded<usize>,
+    /// Who is found by each label's key, so that most labels of a pod cost one look-up.
+    keys: Sharded<Followers>,
+}
+
+/// How many policies are found by a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Followers {
+    /// By particular values of it.
+    of_value: usize,
+    /// By its existence.
+    of_any_value: usize,
 }
 
 /// What a policy is found by.
@@ -53,9 +62,7 @@ impl Index {
         for slot in self.slots_of(policy, found_by) {
             self.slots.change(slot, |found| Some(found.iter().chain([policy]).cloned().collect()));
         }
-        if let Some(key) = self.key_of(policy, found_by) {
-            self.keys.change(key, |count| Some(count + 1));
-        }
+        self.count(policy, found_by, |followers| *followers += 1);
         found_by
     }
 
@@ -68,9 +75,7 @@ impl Index {
                 (!others.is_empty()).then_some(others)
             });
         }
-        if let Some(key) = self.key_of(policy, found_by) {
-            self.keys.change(key, |count| (count > 1).then(|| count - 1));
-        }
+        self.count(policy, found_by, |followers| *followers -= 1);
     }
 
     /// The policies that may select a pod, but for those that are found by asking.
@@ -85,14 +90,16 @@ impl Index {
             // Of a label that JSON names twice the first counts, as for selectors.
             let is_first = || pod.labels.iter().take(position).all(|(earlier, _)| earlier != key);
             let key = self.key(Subject::Pod, key);
-            if self.keys.get(key).is_some() && is_first() {
-                self.collect(&[cluster, own], key, value, &mut candidates);
+            if let Some(followers) = self.keys.get(key)
+                && is_first()
+            {
+                self.collect(*followers, &[cluster, own], key, value, &mut candidates);
             }
         }
         for (key, value) in &namespace.labels {
             let key = self.key(Subject::Namespace, key);
-            if self.keys.get(key).is_some() {
-                self.collect(&[cluster], key, value, &mut candidates);
+            if let Some(followers) = self.keys.get(key) {
+                self.collect(*followers, &[cluster], key, value, &mut candidates);
             }
         }
         for scope in [cluster, own] {
@@ -104,15 +111,18 @@ impl Index {
     /// Adds the policies of these scopes whose demand a label meets.
     fn collect<'s>(
         &'s self,
+        followers: Followers,
         scopes: &[u64],
         key: u64,
         value: &str,
         candidates: &mut Vec<&'s Policy>,
     ) {
-        let value = self.value(value);
-        for scope in scopes {
-            self.collect_slot(self.slot(*scope, key, value), candidates);
-            self.collect_slot(self.slot(*scope, key, ANY_VALUE), candidates);
+        let value = (followers.of_value > 0).then(|| self.value(value));
+        let any_value = (followers.of_any_value > 0).then_some(ANY_VALUE);
+        for value in value.into_iter().chain(any_value) {
+            for scope in scopes {
+                self.collect_slot(self.slot(*scope, key, value), candidates);
+            }
         }
     }
 
@@ -152,9 +162,17 @@ impl Index {
         }
     }
 
-    fn key_of(&self, policy: &Policy, found_by: FoundBy) -> Option<u64> {
-        let FoundBy::Demand(position) = found_by else { return None };
-        demands(policy).nth(position).map(|(subject, demand)| self.key(subject, demand.key))
+    /// Counts a policy under the key of the label it is found by, or no longer.
+    fn count(&mut self, policy: &Policy, found_by: FoundBy, count: impl FnOnce(&mut usize)) {
+        let FoundBy::Demand(position) = found_by else { return };
+        let Some((subject, demand)) = demands(policy).nth(position) else { return };
+        self.keys.change(self.key(subject, demand.key), |mut followers| {
+            count(match demand.values {
+                Some(_) => &mut followers.of_value,
+                None => &mut followers.of_any_value,
+            });
+            (followers != Followers::default()).then_some(followers)
+        });
     }
 
     /// The slots of all values that meet a demand.

@@ -307,3 +307,15 @@ fn a_label_that_json_names_twice_makes_no_candidate_twice() {
         serde_json::from_str(r#"{"metadata": {"labels": {"app": "api", "app": "api"}}}"#).unwrap();
     assert_eq!(set.candidates(&pod.metadata, &Namespace::default()).len(), 1);
 }
+
+#[test]
+fn existence_and_values_of_a_label_are_found_side_by_side() {
+    let by_value = json!({"podSelector": {"matchLabels": {"app": "api"}}});
+    let by_existence = json!({"podSelector": {"matchExpressions": [
+        {"key": "app", "operator": "Exists"}
+    ]}});
+    let policies = [("value", by_value), ("existence", by_existence)];
+    let found = |app: &str| candidates(&policies, &json!({"app": app}), &json!({}));
+    assert_eq!(found("api"), ["existence", "value"]);
+    assert_eq!(found("web"), ["existence"]);
+}
