@@ -20,7 +20,6 @@ fn policy(name: &str) -> Value {
     ]);
     policy["spec"]["volumes"] = json!([{"name": "shared", "emptyDir": {"sizeLimit": "0.5Gi"}}]);
     policy["spec"]["appContainers"] = json!([{
-        "containers": ["app"],
         "env": [{"name": "ADDED", "value": "yes"}, {"name": "EMPTY", "value": ""}],
         "envFrom": [{"configMapRef": {"name": "settings", "optional": true}}],
         "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
