@@ -76,11 +76,15 @@ fn essence(object: &Value, namespace: &TestNamespace) -> Value {
     serde_json::from_str(&text).expect("a name for another keeps it JSON")
 }
 
-/// Removes the service account's token and the identity of Jobs, which are new each time.
+/// Ends of keys that the API server gives Jobs, and the one that kubectl writes anew.
+const MADE_UP: [&str; 3] =
+    ["controller-uid", "job-name", "kubectl.kubernetes.io/last-applied-configuration"];
+
+/// Removes the service account's token and what is new each time.
 fn remove_made_up(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| !key.ends_with("controller-uid") && !key.ends_with("job-name"));
+            fields.retain(|key, _| !MADE_UP.iter().any(|made_up| key.ends_with(made_up)));
             fields.values_mut().for_each(remove_made_up);
             for list in ["volumes", "volumeMounts"] {
                 if fields.get(list).is_some_and(|list| list.as_array().is_some_and(Vec::is_empty)) {
