@@ -54,7 +54,9 @@ fn index() -> Index {
 /// A running pod of `app: api`, with `changes` merged over it.
 fn pod(name: &str, changes: &Value) -> WatchedPod {
     let mut pod = json!({
-        "metadata": { "name": name, "namespace": SHOP, "labels": { "app": "api" } },
+        "metadata": {
+            "name": name, "generateName": "pod-", "namespace": SHOP, "labels": { "app": "api" },
+        },
         "spec": { "containers": [{ "name": "api" }], "someFieldOfTheFuture": [1] },
         "status": { "phase": "Running" },
     });
@@ -278,6 +280,25 @@ fn a_new_list_forgets_what_is_gone() {
     assert_eq!(counts(&index).matched, 1);
     index.retain_namespaces(&HashSet::new());
     assert_eq!(counts(&index).matched, 0);
+}
+
+#[test]
+fn match_conditions_decide_here_too() {
+    let mut index = index();
+    let with_condition = |expression: &str| {
+        let condition =
+            crds::MatchCondition { name: "which".to_owned(), expression: expression.to_owned() };
+        policy(&log(), &PolicySpec { match_conditions: vec![condition], ..spec() })
+    };
+    index.set_pod(pod("a", &json!({ "spec": { "serviceAccountName": "worker" } })));
+    index.set_pod(pod("b", &json!({})));
+    index.set_policy(with_condition("pod.spec.serviceAccountName == 'worker'"));
+    assert_eq!(counts(&index).missing, 1);
+    // Annotations are not kept: what the webhook recorded counts, and nothing else does.
+    index.set_policy(with_condition("'x' in pod.metadata.annotations"));
+    index.set_pod(pod("b", &injected(&revision(), true)));
+    let found = counts(&index);
+    assert_eq!((found.injected, found.missing, found.surplus), (1, 0, 0));
 }
 
 #[test]
