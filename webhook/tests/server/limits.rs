@@ -37,7 +37,7 @@ async fn a_body_that_says_it_is_over_the_limit_is_not_read() {
 async fn a_large_pod_within_the_limit_is_patched() {
     let webhook = Webhook::with(&[("helper", helper())]);
     let mut pod = api_pod();
-    pod["metadata"]["annotations"] = json!({"large": "x".repeat(BODY_LIMIT - 100_000)});
+    pod["spec"]["containers"][0]["args"] = json!(["x".repeat(BODY_LIMIT - 100_000)]);
     let response = webhook.review(PODS, &pod_review(&pod)).await;
     assert!(response.get("patch").is_some());
 }
