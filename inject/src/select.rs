@@ -113,7 +113,7 @@ pub(crate) fn select_by_metadata<L: Lookup>(
         Some(Wish::Skip) if policy.opt_out == OptOut::Allowed => {
             Selection { refused: Some(Reason::OptedOut), opt_out_denied: false }
         }
-        None if policy.activation == Activation::OnRequest => {
+        None | Some(Wish::Skip) if policy.activation == Activation::OnRequest => {
             Selection { refused: Some(Reason::NotRequested), opt_out_denied: false }
         }
         Some(Wish::Skip) => Selection { refused: None, opt_out_denied: true },

@@ -168,6 +168,9 @@ fn a_denied_opt_out_is_warned_about() {
         with(api_pod(), json!({"metadata": {"annotations": {"sidecarpolicy.dev/skip": "log"}}}));
     let seen = run(vec![shop("log", with(log_shipper(), json!({"optOut": "Denied"})))], &pod);
     assert_eq!(seen.warnings, ["SidecarPolicy shop/log does not allow to opt out"]);
+    // Trying to opt out is not asking.
+    let on_request = with(log_shipper(), json!({"optOut": "Denied", "activation": "OnRequest"}));
+    assert_eq!(run(vec![shop("log", on_request)], &pod).reason("shop/log"), "NotRequested");
 }
 
 #[rstest]
