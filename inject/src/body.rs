@@ -244,6 +244,9 @@ struct Compiler<'c> {
 impl Compiler<'_> {
     fn sidecar(&mut self, position: usize, sidecar: crds::Sidecar) {
         let path = format!("spec.sidecars[{position}]");
+        if !may_vary_fields(&sidecar.container) {
+            return self.constant.sidecars.push(Arc::new(render::sidecar(&sidecar)));
+        }
         match self.compile(&sidecar.container.clone().into(), Shape::container(), &path) {
             Compiled::Constant(value) => {
                 let sidecar = crds::Sidecar { container: fields(value), ..sidecar };
@@ -257,6 +260,9 @@ impl Compiler<'_> {
 
     fn volume(&mut self, position: usize, volume: crds::Volume) {
         let path = format!("spec.volumes[{position}]");
+        if !may_vary_fields(&volume.source) {
+            return self.constant.volumes.push(Arc::new(render::volume(&volume)));
+        }
         match self.compile(&volume.source.clone().into(), Shape::volume(), &path) {
             Compiled::Constant(value) => {
                 let volume = crds::Volume { source: fields(value), ..volume };
@@ -269,13 +275,17 @@ impl Compiler<'_> {
     }
 
     fn app_containers(&mut self, position: usize, entry: &crds::AppContainers) {
+        let additions = additions(entry);
+        if !may_vary(&additions) {
+            return self.constant.app_containers.push(Arc::new(render::app_containers(entry)));
+        }
         let path = format!("spec.appContainers[{position}]");
         let shell = crds::AppContainers {
             containers: entry.containers.clone(),
             include: entry.include,
             ..crds::AppContainers::default()
         };
-        match self.compile(&additions(entry), Shape::container(), &path) {
+        match self.compile(&additions, Shape::container(), &path) {
             Compiled::Constant(value) => {
                 let entry = with_additions(&shell, fields(value), &path);
                 // What has a wrong type is reported by the validation of the policy.
@@ -289,6 +299,9 @@ impl Compiler<'_> {
     }
 
     fn pod(&mut self, id: &PolicyId, spec: &PolicySpec) {
+        if spec.pod.is_none() && spec.files.is_empty() {
+            return;
+        }
         let pod = spec.pod.clone().unwrap_or_default();
         let files: Vec<Value> =
             spec.files.iter().map(|file| json!({ "content": file.content })).collect();
@@ -305,6 +318,20 @@ impl Compiler<'_> {
     fn compile(&mut self, value: &Value, shape: &Shape, path: &str) -> Compiled {
         Template::compile(value, shape, path, self.parameters, self.problems)
     }
+}
+
+/// Whether a value has to be compiled: it holds an expression, or the literal `$${`. Most hold none.
+fn may_vary(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("${"),
+        Value::Array(list) => list.iter().any(may_vary),
+        Value::Object(fields) => may_vary_fields(fields),
+        _ => false,
+    }
+}
+
+fn may_vary_fields(fields: &Map<String, Value>) -> bool {
+    fields.iter().any(|(key, value)| key.contains("${") || may_vary(value))
 }
 
 /// Whether an expression decides what pod and namespace have to allow.

@@ -1,6 +1,6 @@
 //! What a policy puts in, as parts of a pod that are ready to be written.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crds::{ContainersIncluded, PolicySpec};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -51,24 +51,25 @@ impl Content {
 pub(crate) struct Rendered {
     /// The part as JSON.
     pub(crate) json: Arc<str>,
+    /// Reads what Kubernetes calls this part.
+    read_known: fn(&str) -> Option<Box<str>>,
     /// The part without the fields that our Kubernetes version does not know, where there are any.
-    /// An API server that does not know them either stores this.
-    known: Option<String>,
+    /// An API server that does not know them either stores this. Made when it is first asked for: most
+    /// parts never meet one of their like.
+    known: OnceLock<Option<Box<str>>>,
 }
 
 impl Rendered {
     /// Renders a part that Kubernetes calls `T`.
     pub(crate) fn new<T: DeserializeOwned + Serialize>(part: Map<String, Value>) -> Self {
         let json = Value::Object(part).to_string();
-        let known =
-            serde_json::from_str::<T>(&json).and_then(|known| serde_json::to_string(&known));
-        let known = known.ok().filter(|known| Canonical::read(known) != Canonical::read(&json));
-        Self { json: json.into(), known }
+        Self { json: json.into(), read_known: known::<T>, known: OnceLock::new() }
     }
 
     /// The forms in which an API server may have stored it.
     pub(crate) fn forms(&self) -> impl Iterator<Item = Canonical> {
-        [Some(&*self.json), self.known.as_deref()].into_iter().flatten().map(Canonical::read)
+        let known = self.known.get_or_init(|| (self.read_known)(&self.json));
+        [Some(&*self.json), known.as_deref()].into_iter().flatten().map(Canonical::read)
     }
 
     /// Whether this is what an API server stored.
@@ -80,6 +81,13 @@ impl Rendered {
     pub(crate) fn equals(&self, other: &Self) -> bool {
         self.json == other.json || self.is(&Canonical::read(&other.json))
     }
+}
+
+/// A part as one who knows only `T` stores it; none if that is the same.
+fn known<T: DeserializeOwned + Serialize>(json: &str) -> Option<Box<str>> {
+    let known = serde_json::from_str::<T>(json).and_then(|known| serde_json::to_string(&known));
+    let known = known.ok().filter(|known| Canonical::read(known) != Canonical::read(json));
+    known.map(Into::into)
 }
 
 /// A container that goes in, rendered.

@@ -9,6 +9,8 @@
 mod catalogue;
 mod conflicts;
 mod corpus;
+mod mirror_pods;
+mod pod_security;
 mod reinvocation;
 mod repetition;
 mod requests;
