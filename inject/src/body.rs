@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct Body {
     /// Names of the sidecars, which no expression decides.
     pub(crate) sidecars: Vec<(String, ContainerList)>,
+    /// Names of the volumes, which no expression decides either.
+    pub(crate) volumes: Vec<String>,
     /// The parts that every pod gets alike; those with expressions are left out.
     constant: Content,
     templates: Option<Box<Templates>>,
@@ -92,6 +94,7 @@ impl Body {
                 .iter()
                 .map(|sidecar| (sidecar.name.clone(), render::list(sidecar.kind)))
                 .collect(),
+            volumes: spec.volumes.iter().map(|volume| volume.name.clone()).collect(),
             constant,
             templates: (!templates.is_empty()).then(|| Box::new(templates)),
         }

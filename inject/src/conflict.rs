@@ -15,6 +15,8 @@ pub enum Conflict {
         container: String,
         /// Where it stands.
         list: ContainerList,
+        /// Kind and name of the policy that brings it; `None`: the app or another webhook does.
+        policy: Option<String>,
     },
     /// The sidecar is there, but somebody changed its command, arguments or variables.
     ContainerAltered {
@@ -25,6 +27,8 @@ pub enum Conflict {
     VolumeName {
         /// Name of the volume.
         volume: String,
+        /// Kind and name of the policy that brings it; `None`: the app or another webhook does.
+        policy: Option<String>,
     },
     /// A container mounts a volume that neither pod nor policy has.
     VolumeMissing {
@@ -32,6 +36,8 @@ pub enum Conflict {
         container: String,
         /// Name of the volume.
         volume: String,
+        /// A policy that would bring it.
+        left_out: Option<LeftOut>,
     },
     /// An app container has something else at the path.
     MountPathTaken {
@@ -41,6 +47,8 @@ pub enum Conflict {
         path: String,
         /// The volume that is mounted there, or the claim of a device.
         volume: String,
+        /// Kind and name of the policy that mounts it; `None`: the app or another webhook does.
+        policy: Option<String>,
     },
     /// A sidecar cannot have its port on the node.
     HostPort {
@@ -48,8 +56,11 @@ pub enum Conflict {
         container: String,
         /// The port on the node.
         port: i64,
-        /// Why not.
-        why: String,
+        /// Name of the container that has it; `None`: on the host network it would have to equal the
+        /// container port.
+        other: Option<String>,
+        /// Kind and name of the policy that brings that container, if one does.
+        policy: Option<String>,
     },
     /// The container that a sidecar is placed beside is not in its list.
     PlacementTarget {
@@ -59,6 +70,8 @@ pub enum Conflict {
         target: String,
         /// The list in which it was looked for.
         list: ContainerList,
+        /// A policy that would bring it.
+        left_out: Option<LeftOut>,
     },
     /// Sidecars are placed beside one another in a circle.
     PlacementCycle {
@@ -134,6 +147,15 @@ pub enum Conflict {
     },
 }
 
+/// A policy that would bring what another one needs, and is not in the pod itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its kind and name.
+    pub policy: String,
+    /// Why it is not in the pod.
+    pub why: String,
+}
+
 impl Conflict {
     /// A stable word for metrics, status and scripts.
     #[must_use]
@@ -167,35 +189,56 @@ impl fmt::Display for Conflict {
             Self::MalformedPod(why) => {
                 write!(formatter, "the pod cannot be read, so it is left alone: {why}")
             }
-            Self::ContainerName { container, list } => write!(
+            Self::ContainerName { container, list, policy } => write!(
                 formatter,
-                "a container named {container:?} with other content is already in spec.{}; rename one of them",
+                "{} a container named {container:?} with other content into spec.{}; rename one of them",
+                brings(policy.as_deref()),
                 list.field()
             ),
             Self::ContainerAltered { container } => write!(
                 formatter,
                 "the container {container:?} is already there with another command, arguments or variables"
             ),
-            Self::VolumeName { volume } => write!(
+            Self::VolumeName { volume, policy } => write!(
                 formatter,
-                "a volume named {volume:?} with other content is already in spec.volumes; rename one of them"
+                "{} a volume named {volume:?} with other content; rename one of them",
+                brings(policy.as_deref())
             ),
-            Self::VolumeMissing { container, volume } => write!(
+            Self::VolumeMissing { container, volume, left_out: None } => write!(
                 formatter,
                 "container {container:?} would mount the volume {volume:?}, which neither the pod nor the policy has"
             ),
-            Self::MountPathTaken { container, path, volume } => write!(
+            Self::VolumeMissing { container, volume, left_out: Some(other) } => write!(
+                formatter,
+                "container {container:?} would mount the volume {volume:?} of {other}; bring that policy in, or add the volume"
+            ),
+            Self::MountPathTaken { container, path, volume, policy: None } => write!(
                 formatter,
                 "container {container:?} already mounts the volume {volume:?} at {path}; change one of the paths"
             ),
-            Self::HostPort { container, port, why } => write!(
+            Self::MountPathTaken { container, path, volume, policy: Some(policy) } => write!(
                 formatter,
-                "container {container:?} cannot have port {port} of the node: {why}; change one of the ports"
+                "container {container:?} mounts the volume {volume:?} of {policy} at {path}; change one of the paths"
             ),
-            Self::PlacementTarget { container, target, list } => write!(
+            Self::HostPort { container, port, other: None, .. } => write!(
+                formatter,
+                "container {container:?} cannot have port {port} of the node: on the host network it must equal the container port; change one of the ports"
+            ),
+            Self::HostPort { container, port, other: Some(other), policy } => {
+                let of = policy.as_ref().map_or_else(String::new, |policy| format!(" of {policy}"));
+                write!(
+                    formatter,
+                    "container {container:?} cannot have port {port} of the node: container {other:?}{of} has it already; change one of the ports"
+                )
+            }
+            Self::PlacementTarget { container, target, list, left_out: None } => write!(
                 formatter,
                 "container {container:?} is placed beside {target:?}, which is not in spec.{}; name a container that is, or use First or Last",
                 list.field()
+            ),
+            Self::PlacementTarget { container, target, left_out: Some(other), .. } => write!(
+                formatter,
+                "container {container:?} is placed beside {target:?} of {other}; bring that policy in, or use First or Last"
             ),
             Self::PlacementCycle { container, target } => write!(
                 formatter,
@@ -230,4 +273,18 @@ impl fmt::Display for Conflict {
             Self::Expression { path, why } => write!(formatter, "{path}: {why}"),
         }
     }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, which is not in this pod: {}", self.policy, self.why)
+    }
+}
+
+/// Who brings what is in the way.
+fn brings(policy: Option<&str>) -> String {
+    policy.map_or_else(
+        || "the app, or another webhook, brings".to_owned(),
+        |policy| format!("{policy} brings"),
+    )
 }

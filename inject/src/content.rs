@@ -39,6 +39,10 @@ impl Content {
         self.sidecars.iter().any(|sidecar| sidecar.name == name)
     }
 
+    pub(crate) fn has_volume(&self, name: &str) -> bool {
+        self.volumes.iter().any(|volume| volume.name == name)
+    }
+
     /// What stands between values that are added to one another.
     pub(crate) fn separators(&self) -> impl Iterator<Item = &str> {
         let variables = self.app_containers.iter().flat_map(|entry| &entry.env);

@@ -1,5 +1,7 @@
 //! What happens to a pod: which policies reach it, what goes in, and what people are told.
 
+mod cause;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -203,7 +205,16 @@ fn apply<'a>(
         }
     }
     match settle(pod, spec, Enforced::of(&namespace.labels), &candidates) {
-        Ok((decisions, edits)) => {
+        Ok((mut decisions, edits)) => {
+            let circumstances = cause::Circumstances {
+                pod,
+                spec,
+                namespace,
+                policies,
+                candidates: &candidates,
+                refused: &outcome.decisions,
+            };
+            circumstances.name_causes(&mut decisions);
             for (candidate, settled) in candidates.iter().zip(decisions) {
                 match settled {
                     Settled::In { reason, notices } => accept(candidate, reason, notices, outcome),

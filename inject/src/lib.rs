@@ -49,7 +49,7 @@ mod workload;
 pub use advice::{Advice, advice};
 pub use clash::{Clash, ClashIndex, Collision, Footprint, clash};
 pub use compile::compile;
-pub use conflict::Conflict;
+pub use conflict::{Conflict, LeftOut};
 pub use exclusions::Exclusions;
 pub use identity::PolicyId;
 pub use injection::{Decision, Outcome, Request, inject};

@@ -60,6 +60,11 @@ impl Policy {
         self.body.sidecars.iter().map(|(name, list)| (name.as_str(), *list))
     }
 
+    /// Whether it puts a container of this name into this list.
+    pub(crate) fn brings_container(&self, name: &str, list: ContainerList) -> bool {
+        self.containers().any(|found| found == (name, list))
+    }
+
     /// Whether its match conditions may read annotations that are not the product's.
     #[must_use]
     pub fn reads_annotations(&self) -> bool {

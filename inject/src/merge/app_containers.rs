@@ -88,7 +88,7 @@ impl<'s> Merge<'_, 's> {
         for (position, container) in self.app_containers.iter().enumerate() {
             let mut addition = AppContainerAdditions { position, ..Default::default() };
             for (index, entry) in content.app_containers.iter().enumerate() {
-                if !container.is_meant_by(entry) {
+                if !is_meant(entry, container.list, container.name()) {
                     continue;
                 }
                 addition.meant = true;
@@ -97,6 +97,7 @@ impl<'s> Merge<'_, 's> {
                         return Err(Conflict::VolumeMissing {
                             container: container.name().to_owned(),
                             volume: mount.volume.clone(),
+                            left_out: None,
                         });
                     }
                 }
@@ -128,18 +129,9 @@ impl<'p, 's> AppContainer<'p, 's> {
         &self.taken
     }
 
-    fn is_meant_by(&self, entry: &AppContainers) -> bool {
-        let included = match entry.include {
-            ContainersIncluded::All => true,
-            ContainersIncluded::Containers => self.list == ContainerList::Containers,
-            ContainersIncluded::InitContainers => self.list == ContainerList::InitContainers,
-        };
-        included && (entry.names.is_empty() || self.is_named_by(&entry.names))
-    }
-
     /// Whether one of these names or globs is the container's.
     pub(super) fn is_named_by(&self, patterns: &[String]) -> bool {
-        patterns.iter().any(|pattern| glob_matches(pattern, self.name()))
+        names_match(patterns, self.name())
     }
 
     /// Whether the hooks of the entry are added.
@@ -243,6 +235,20 @@ impl<'p, 's> AppContainer<'p, 's> {
             fields: fields.map(|(field, json)| (field.name(), json.json.clone())).collect(),
         })
     }
+}
+
+/// Whether an entry of a policy means the app's container of this name in this list.
+pub(crate) fn is_meant(entry: &AppContainers, list: ContainerList, name: &str) -> bool {
+    let included = match entry.include {
+        ContainersIncluded::All => true,
+        ContainersIncluded::Containers => list == ContainerList::Containers,
+        ContainersIncluded::InitContainers => list == ContainerList::InitContainers,
+    };
+    included && (entry.names.is_empty() || names_match(&entry.names, name))
+}
+
+fn names_match(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| glob_matches(pattern, name))
 }
 
 /// Reads the elements of a raw list, the first time it is asked for.

@@ -23,7 +23,9 @@ use crate::{
     pod_security::Enforced,
 };
 
+pub(crate) use app_containers::is_meant;
 use app_containers::{AppContainer, AppContainerAdditions};
+pub(crate) use mounts::trimmed;
 pub(crate) use pod::{ANNOTATIONS, PodEdits};
 
 /// A pod and what was taken over into it so far.
@@ -155,7 +157,7 @@ impl<'p, 's> Merge<'p, 's> {
 
     /// Whether a volume is there for a container to mount.
     fn has_volume(&self, content: &Content, name: &str) -> bool {
-        content.volumes.iter().any(|volume| volume.name == name)
+        content.has_volume(name)
             || self.volumes.iter().any(|volume| volume.name == name)
             || self.pod_volumes.iter().any(|volume| volume.name.as_str() == name)
     }

@@ -117,12 +117,13 @@ impl<'p, 's> AppContainer<'p, 's> {
             container: self.name().to_owned(),
             path: mount.path.clone(),
             volume: volume.to_owned(),
+            policy: None,
         }
     }
 }
 
 /// A path without the slashes at its end, which change nothing.
-pub(super) fn trimmed(path: &str) -> &str {
+pub(crate) fn trimmed(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() { path } else { trimmed }
 }

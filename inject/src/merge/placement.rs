@@ -50,6 +50,7 @@ impl<'s> Merge<'_, 's> {
                         container: taken.sidecar.name.clone(),
                         target: target(taken.sidecar).unwrap_or_default().to_owned(),
                         list,
+                        left_out: None,
                     },
                 }
             }));

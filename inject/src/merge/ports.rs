@@ -81,8 +81,8 @@ fn check_equal_on_host_network(sidecar: &Sidecar) -> Result<(), Conflict> {
         (host_port != port.of_container).then_some(host_port)
     });
     different.map_or(Ok(()), |port| {
-        let why = "on the host network it must equal the container port".to_owned();
-        Err(Conflict::HostPort { container: sidecar.name.clone(), port, why })
+        let container = sidecar.name.clone();
+        Err(Conflict::HostPort { container, port, other: None, policy: None })
     })
 }
 
@@ -100,7 +100,8 @@ fn compare(
             return Err(Conflict::HostPort {
                 container: sidecar.name.clone(),
                 port: port.on_node(host_network).unwrap_or_default(),
-                why: format!("container {:?} has it already", other.name),
+                other: Some(other.name.to_owned()),
+                policy: None,
             });
         }
         if taken.iter().any(|found| port.listens_on_the_same(found)) {

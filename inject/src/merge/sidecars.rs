@@ -26,6 +26,7 @@ impl<'s> Merge<'_, 's> {
                 return Err(Conflict::VolumeMissing {
                     container: sidecar.name.clone(),
                     volume: volume.clone(),
+                    left_out: None,
                 });
             }
             // What an earlier policy gives is compared with that policy, also when the pod has it by
@@ -73,7 +74,7 @@ fn is_equal(taken: &Sidecar, sidecar: &Sidecar) -> bool {
 }
 
 fn name_conflict(sidecar: &Sidecar, list: ContainerList) -> Conflict {
-    Conflict::ContainerName { container: sidecar.name.clone(), list }
+    Conflict::ContainerName { container: sidecar.name.clone(), list, policy: None }
 }
 
 /// A container of the pod that has the name of a sidecar.

@@ -33,7 +33,9 @@ impl<'s> Merge<'_, 's> {
             match found {
                 None => added.push(&**volume),
                 Some(found) if volume.rendered.is(&found) => {}
-                Some(_) => return Err(Conflict::VolumeName { volume: volume.name.clone() }),
+                Some(_) => {
+                    return Err(Conflict::VolumeName { volume: volume.name.clone(), policy: None });
+                }
             }
         }
         Ok(added)

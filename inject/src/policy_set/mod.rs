@@ -110,6 +110,12 @@ impl PolicySet {
         candidates
     }
 
+    /// The policies that can reach pods of the namespace, in no particular order.
+    pub(crate) fn reaching(&self, namespace: &str) -> impl Iterator<Item = &Policy> {
+        let scopes = [Some(&self.cluster), self.namespaces.get(namespace)];
+        scopes.into_iter().flatten().flat_map(Scope::iter).map(|(policy, _)| policy.as_ref())
+    }
+
     /// Whether a policy that can reach pods of the namespace selects pods by this label.
     pub(crate) fn selects_by(&self, namespace: &str, label: &str) -> bool {
         let of_namespace = self.namespaces.get(namespace);

@@ -9,6 +9,7 @@
 
 mod advice;
 mod append;
+mod causes;
 mod clashes;
 mod conflicts;
 mod expressions;
