@@ -8,7 +8,7 @@ use crate::problem::Problems;
 
 use super::{
     handlers, mounts, names,
-    object::{Fields, Object, Stage, has_expression},
+    object::{Fields, Object, Stage},
     typed, variables,
 };
 
@@ -27,7 +27,8 @@ pub(crate) fn check(
     }
     let names: Value = entry.containers.clone().into();
     let selected = [("containers".to_owned(), names)].into_iter().collect();
-    patterns(&Object::new(&selected, path, stage), problems);
+    // They take no expressions.
+    patterns(&Object::new(&selected, path, Stage::Rendered), problems);
     variables::check(&object, problems);
     appended(entry, path, stage, problems);
     mounts::check(&object, problems);
@@ -93,7 +94,7 @@ pub(super) fn patterns(object: &Object<'_>, problems: &mut Problems) {
             && length <= names::LABEL_LENGTH
             && !pattern.starts_with('-')
             && !pattern.ends_with('-');
-        if !matches_some && !has_expression(pattern) {
+        if !matches_some {
             let message = format!(
                 "{pattern:?} matches no container; use a name, or a glob such as web-* of lower-case letters, digits, '-' and '*'"
             );

@@ -6,15 +6,15 @@ use crate::problem::Problems;
 
 use super::{
     app_containers, names,
-    object::{Object, Stage},
+    object::{Object, Stage, has_expression},
 };
 
-/// Checks `copyFromApp` and `resourcesFromApp`.
+/// Checks `copyFromApp` and `resourcesFromApp`, which take no expressions.
 pub(super) fn check(sidecar: &Sidecar, path: &str, stage: Stage, problems: &mut Problems) {
     if let Some(value) = &sidecar.copy_from_app {
         let path = format!("{path}.copyFromApp");
         match value.as_object() {
-            Some(fields) => copy(&Object::new(fields, path, stage), problems),
+            Some(fields) => copy(&Object::new(fields, path, Stage::Rendered), problems),
             None => problems.add(path, "must be an object"),
         }
     }
@@ -23,7 +23,7 @@ pub(super) fn check(sidecar: &Sidecar, path: &str, stage: Stage, problems: &mut 
         match value.as_object() {
             Some(fields) => {
                 let resources = Object::new(&sidecar.container, "", stage).object("resources");
-                size(&Object::new(fields, path, stage), resources.as_ref(), problems);
+                size(&Object::new(fields, path, Stage::Rendered), resources.as_ref(), problems);
             }
             None => problems.add(path, "must be an object"),
         }
@@ -37,7 +37,9 @@ fn copy(copy: &Object<'_>, problems: &mut Problems) {
         problems.add(copy.at("volumeMounts"), "must be true or false");
     }
     for (path, name) in copy.texts("env") {
-        if !names::is_variable_name(name) {
+        if has_expression(name) {
+            problems.add(path, "takes no expression; name the variable");
+        } else if !names::is_variable_name(name) {
             problems.add(path, names::VARIABLE_NAME);
         }
     }

@@ -271,3 +271,19 @@ fn a_value_that_looks_like_an_expression_is_judged_as_text(
     let seen = run_in(&namespace, vec![shop("p", spec)], &pod);
     assert_eq!(seen.reason("shop/p"), word, "{:?}", seen.warnings);
 }
+
+/// Every pod gets these alike; the schema refuses an expression in those that are no text.
+#[rstest]
+#[case(json!({"sidecars": [{"name": "${params.a}", "image": "s:1"}]}))]
+#[case(json!({"sidecars": [{"name": "s", "image": "s:1", "placement": {"after": "${params.a}"}}]}))]
+#[case(json!({"sidecars": [{"name": "s", "image": "s:1", "copyFromApp": {"containers": ["${params.a}"], "volumeMounts": true}}]}))]
+#[case(json!({"sidecars": [{"name": "s", "image": "s:1", "copyFromApp": {"env": ["${params.a}"]}}]}))]
+#[case(json!({"sidecars": [{"name": "s", "image": "s:1", "resourcesFromApp": {"function": "Sum", "requests": {"cpu": {"percent": 1, "min": "${params.a}"}}}}]}))]
+#[case(json!({"volumes": [{"name": "${params.a}", "emptyDir": {}}]}))]
+#[case(json!({"sidecars": [{"name": "s", "image": "s:1"}], "files": [{"path": "/a", "content": "", "containers": ["${params.a}"]}]}))]
+#[case(json!({"appContainers": [{"containers": ["${params.a}"], "env": [{"name": "A", "value": "1"}]}]}))]
+fn an_expression_where_every_pod_gets_the_same_is_refused(#[case] mut spec: Value) {
+    spec["parameters"] = json!([{"name": "a", "default": "a"}]);
+    let found = policy(PolicyId::namespaced("shop", "p"), spec);
+    assert!(found.is_err(), "{found:?}");
+}
