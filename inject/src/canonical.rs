@@ -1,6 +1,8 @@
 //! Comparison of parts of a pod as the API server would store them, so that "already there" is
 //! decided by content: defaults and empty values count as absent, quantities compare by value.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::{quantity::Quantity, reader::Raw};
@@ -52,6 +54,24 @@ impl Canonical {
     /// Whether the value is an element of a list.
     pub(crate) fn is_in(&self, list: &Self) -> bool {
         self.0.as_ref().is_some_and(|value| list.elements().contains(value))
+    }
+
+    /// The fields in which two objects differ, by name, with the value in each.
+    pub(crate) fn differences<'c>(
+        &'c self,
+        other: &'c Self,
+    ) -> Vec<(&'c str, Option<&'c Value>, Option<&'c Value>)> {
+        let fields = |object: &'c Self| object.0.as_ref().and_then(Value::as_object);
+        let names: BTreeSet<&str> = [self, other]
+            .into_iter()
+            .filter_map(fields)
+            .flatten()
+            .map(|(name, _)| &**name)
+            .collect();
+        let value =
+            |object: &'c Self, name: &str| fields(object).and_then(|fields| fields.get(name));
+        let pairs = names.into_iter().map(|name| (name, value(self, name), value(other, name)));
+        pairs.filter(|(_, own, others)| own != others).collect()
     }
 
     fn elements(&self) -> &[Value] {

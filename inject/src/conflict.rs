@@ -49,6 +49,8 @@ pub enum Conflict {
         volume: String,
         /// Kind and name of the policy that mounts it; `None`: the app or another webhook does.
         policy: Option<String>,
+        /// What differs, in words, where it is the same volume.
+        differences: Option<String>,
     },
     /// A sidecar cannot have its port on the node.
     HostPort {
@@ -212,14 +214,23 @@ impl fmt::Display for Conflict {
                 formatter,
                 "container {container:?} would mount the volume {volume:?} of {other}; bring that policy in, or add the volume"
             ),
-            Self::MountPathTaken { container, path, volume, policy: None } => write!(
-                formatter,
-                "container {container:?} already mounts the volume {volume:?} at {path}; change one of the paths"
-            ),
-            Self::MountPathTaken { container, path, volume, policy: Some(policy) } => write!(
-                formatter,
-                "container {container:?} mounts the volume {volume:?} of {policy} at {path}; change one of the paths"
-            ),
+            Self::MountPathTaken { container, path, volume, policy, differences } => {
+                let (already, of) = match policy {
+                    None => ("already ", String::new()),
+                    Some(policy) => ("", format!(" of {policy}")),
+                };
+                write!(
+                    formatter,
+                    "container {container:?} {already}mounts the volume {volume:?}{of} at {path}"
+                )?;
+                match differences {
+                    None => formatter.write_str("; change one of the paths"),
+                    Some(differences) => write!(
+                        formatter,
+                        " in another way: {differences}; mount it alike, or change one of the paths"
+                    ),
+                }
+            }
             Self::HostPort { container, port, other: None, .. } => write!(
                 formatter,
                 "container {container:?} cannot have port {port} of the node: on the host network it must equal the container port; change one of the ports"

@@ -51,7 +51,7 @@ impl Cause<'_> {
             Conflict::VolumeName { volume, policy } => {
                 *policy = self.that_brings(|_, content| content.has_volume(volume));
             }
-            Conflict::MountPathTaken { container, path, volume, policy } => {
+            Conflict::MountPathTaken { container, path, volume, policy, .. } => {
                 *policy =
                     self.that_brings(|_, content| self.mounts(content, container, path, volume));
             }

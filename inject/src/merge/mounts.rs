@@ -6,11 +6,12 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::Value;
 
 use crate::{
     Conflict,
     canonical::Canonical,
-    content::Mount,
+    content::{Mount, Rendered},
     pod::{Text, read_from_object},
 };
 
@@ -63,11 +64,11 @@ impl<'p, 's> AppContainer<'p, 's> {
         let mounts = self.pod_mounts()?;
         let of_pod = mounts.iter().position(|found| trimmed(found.mount_path.as_str()) == wanted);
         if let Some(position) = of_pod {
-            let raw = Canonical::read_raw(self.get().volume_mounts);
-            return if mount.rendered.is(&raw.element(position)) {
+            let found = Canonical::read_raw(self.get().volume_mounts).element(position);
+            return if mount.rendered.is(&found) {
                 Ok(())
             } else {
-                Err(self.path_taken(mount, mounts[position].name.as_str()))
+                Err(self.path_taken(mount, mounts[position].name.as_str(), Some(&found)))
             };
         }
         self.check_devices(mount)?;
@@ -84,7 +85,10 @@ impl<'p, 's> AppContainer<'p, 's> {
         match planned.into_iter().find(|found| trimmed(&found.path) == wanted) {
             None => addition.mounts.push(mount),
             Some(found) if mount.rendered.equals(&found.rendered) => {}
-            Some(found) => return Err(self.path_taken(mount, &found.volume)),
+            Some(found) => {
+                let there = Canonical::read(&found.rendered.json);
+                return Err(self.path_taken(mount, &found.volume, Some(&there)));
+            }
         }
         Ok(())
     }
@@ -103,7 +107,7 @@ impl<'p, 's> AppContainer<'p, 's> {
         let taken = devices
             .iter()
             .find(|device| trimmed(device.device_path.as_str()) == trimmed(&mount.path));
-        taken.map_or(Ok(()), |device| Err(self.path_taken(mount, device.name.as_str())))
+        taken.map_or(Ok(()), |device| Err(self.path_taken(mount, device.name.as_str(), None)))
     }
 
     fn is_privileged(&self) -> bool {
@@ -112,13 +116,41 @@ impl<'p, 's> AppContainer<'p, 's> {
         context.unwrap_or_default().privileged == Some(true)
     }
 
-    fn path_taken(&self, mount: &Mount, volume: &str) -> Conflict {
+    /// The conflict with what is at the path already: a mount, or a device.
+    fn path_taken(&self, mount: &Mount, volume: &str, found: Option<&Canonical>) -> Conflict {
         Conflict::MountPathTaken {
             container: self.name().to_owned(),
             path: mount.path.clone(),
             volume: volume.to_owned(),
             policy: None,
+            differences: found
+                .filter(|_| mount.volume == volume)
+                .and_then(|found| differences(&mount.rendered, found)),
         }
+    }
+}
+
+/// In what a mount differs from the one that is there, in words.
+fn differences(mount: &Rendered, found: &Canonical) -> Option<String> {
+    let described = mount.forms().map(|form| {
+        let differences = found.differences(&form);
+        let words = differences.iter().map(|(field, there, ours)| {
+            format!("{field} is {} there and {} in the policy", shown(*there), shown(*ours))
+        });
+        words.collect::<Vec<_>>()
+    });
+    // An API server that does not know a field has not stored it, which is no difference.
+    let fewest = described.min_by_key(Vec::len)?;
+    (!fewest.is_empty()).then(|| fewest.join(", "))
+}
+
+fn shown(value: Option<&Value>) -> String {
+    const LONGEST: usize = 40;
+    let Some(value) = value else { return "not set".to_owned() };
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

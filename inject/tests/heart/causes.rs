@@ -179,3 +179,49 @@ fn a_mount_of_a_policy_in_another_container_is_not_meant() {
         "SidecarPolicy shop/b was not applied: container \"app\" already mounts the volume \"own\" at /data; change one of the paths"
     );
 }
+
+#[rstest]
+#[case::of_the_app(json!([{"name": "data", "mountPath": "/data", "readOnly": true}]), json!({}),
+    "readOnly is true there and not set in the policy")]
+#[case::several(json!([{"name": "data", "mountPath": "/data", "subPath": "a", "future": {"a": 1}}]), json!({"readOnly": true, "subPath": "b"}),
+    "future is {\"a\":1} there and not set in the policy, readOnly is not set there and true in the policy, subPath is \"a\" there and \"b\" in the policy")]
+#[case::long(json!([{"name": "data", "mountPath": "/data", "subPath": "x".repeat(100)}]), json!({}),
+    "subPath is \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… there and not set in the policy")]
+#[case::defaults_are_no_difference(json!([{"name": "data", "mountPath": "/data", "readOnly": false, "subPath": "a"}]), json!({}),
+    "subPath is \"a\" there and not set in the policy")]
+fn a_volume_that_is_mounted_in_another_way_is_told_with_the_difference(
+    #[case] mounts: Value,
+    #[case] more: Value,
+    #[case] differences: &str,
+) {
+    let mut pod = api_pod();
+    pod["spec"]["containers"][0]["volumeMounts"] = mounts;
+    pod["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
+    let mut spec = mounting("data", "/data");
+    let mount = spec["appContainers"][0]["volumeMounts"][0].as_object_mut().unwrap();
+    mount.extend(more.as_object().unwrap().clone());
+    let seen = run(vec![shop("p", spec)], &pod);
+    assert_eq!(
+        warning_about(&seen, "shop/p"),
+        format!(
+            "SidecarPolicy shop/p was not applied: container \"app\" already mounts the volume \"data\" at /data in another way: \
+             {differences}; mount it alike, or change one of the paths"
+        )
+    );
+}
+
+#[test]
+fn a_volume_that_another_policy_mounts_in_another_way_is_told_with_the_difference() {
+    let policies = || {
+        let mut read_only = mounting("data", "/data");
+        read_only["appContainers"][0]["volumeMounts"][0]["readOnly"] = json!(true);
+        vec![cluster("first", mounting("data", "/data")), shop("second", read_only)]
+    };
+    let expected = "SidecarPolicy shop/second was not applied: container \"app\" mounts the volume \"data\" of ClusterSidecarPolicy \
+        cluster/first at /data in another way: readOnly is not set there and true in the policy; mount it alike, or change one of the paths";
+    let seen = run(policies(), &api_pod());
+    assert_eq!(warning_about(&seen, "shop/second"), expected);
+    let again = run(policies(), &seen.pod);
+    assert!(again.unchanged(), "{}", again.patch);
+    assert_eq!(warning_about(&again, "shop/second"), expected);
+}
