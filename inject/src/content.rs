@@ -284,11 +284,19 @@ pub(crate) struct PodAdditions {
     pub(crate) files: Vec<(String, String)>,
     /// Each a `LocalObjectReference`, with its name.
     pub(crate) image_pull_secrets: Vec<(String, Rendered)>,
-    /// Each a `HostAlias`.
-    pub(crate) host_aliases: Vec<Rendered>,
+    pub(crate) host_aliases: Vec<HostAlias>,
     pub(crate) shares_process_namespace: Option<bool>,
     /// Seconds that the pod has at least to end.
     pub(crate) grace_period: Option<i64>,
     pub(crate) fs_group: Option<i64>,
     pub(crate) supplemental_groups: Vec<i64>,
+}
+
+/// A host alias for the pod.
+#[derive(Debug)]
+pub(crate) struct HostAlias {
+    pub(crate) ip: String,
+    pub(crate) hostnames: Vec<String>,
+    /// All its fields.
+    pub(crate) fields: Map<String, Value>,
 }

@@ -71,9 +71,14 @@ impl Patch<'_> {
 
     /// Stops the patch unless the element there has this name: an index alone could meet another.
     fn test_name(&mut self, pointer: &str, name: &str) {
+        self.test(pointer, "name", name);
+    }
+
+    /// Stops the patch unless a field of the element there has this text.
+    fn test(&mut self, pointer: &str, field: &str, text: &str) {
         self.operation("test", pointer);
-        self.out.push_str("/name");
-        self.value(&json::string(name));
+        json::push_pointer_segment(self.out, field);
+        self.value(&json::string(text));
     }
 
     fn list<T: AsRef<str>>(&mut self, items: &[T]) {
@@ -215,10 +220,22 @@ impl MapEdits {
 /// Edits of the spec beside its containers.
 #[derive(Debug, Default)]
 pub(crate) struct SpecEdits {
+    /// Host aliases that get more hostnames.
+    pub(crate) host_aliases: Vec<HostAliasEdit>,
     /// Elements added to lists of the spec, by the name of the list.
     pub(crate) lists: Vec<(&'static str, ListEdits)>,
     /// Fields that are set.
     pub(crate) fields: Vec<FieldEdit>,
+}
+
+/// Hostnames added to a host alias.
+#[derive(Debug)]
+pub(crate) struct HostAliasEdit {
+    /// Position of the alias in its list.
+    pub(crate) index: usize,
+    /// Its address.
+    pub(crate) ip: String,
+    pub(crate) hostnames: ListEdits,
 }
 
 /// A field that is set.
@@ -234,10 +251,17 @@ pub(crate) struct FieldEdit {
 
 impl SpecEdits {
     pub(crate) fn is_empty(&self) -> bool {
-        self.lists.iter().all(|(_, list)| list.items.is_empty()) && self.fields.is_empty()
+        self.host_aliases.is_empty()
+            && self.lists.iter().all(|(_, list)| list.items.is_empty())
+            && self.fields.is_empty()
     }
 
     fn write(&self, patch: &mut Patch<'_>) {
+        for edit in &self.host_aliases {
+            let pointer = format!("/spec/hostAliases/{}", edit.index);
+            patch.test(&pointer, "ip", &edit.ip);
+            edit.hostnames.write(patch, &format!("{pointer}/hostnames"));
+        }
         for (name, list) in &self.lists {
             list.write(patch, &format!("/spec/{name}"));
         }

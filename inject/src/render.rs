@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::{
     PolicyId,
     content::{
-        AppContainers, AppField, FromApp, Mount, Placement, PodAdditions, Rendered, Resources,
-        Sidecar, Variable, Volume,
+        AppContainers, AppField, FromApp, HostAlias, Mount, Placement, PodAdditions, Rendered,
+        Resources, Sidecar, Variable, Volume,
     },
     files,
     policy::ContainerList,
@@ -156,11 +156,7 @@ pub(crate) fn pod_additions(id: &PolicyId, pod: &PodPatch, files: &[String]) -> 
                 (text(secret, "name"), rendered)
             })
             .collect(),
-        host_aliases: pod
-            .host_aliases
-            .iter()
-            .map(|alias| Rendered::new::<core::HostAlias>(alias.clone()))
-            .collect(),
+        host_aliases: pod.host_aliases.iter().map(host_alias).collect(),
         shares_process_namespace: pod.share_process_namespace,
         grace_period: pod.termination_grace_period_seconds,
         fs_group: group("fsGroup").and_then(Value::as_i64),
@@ -170,6 +166,14 @@ pub(crate) fn pod_additions(id: &PolicyId, pod: &PodPatch, files: &[String]) -> 
             .flatten()
             .filter_map(Value::as_i64)
             .collect(),
+    }
+}
+
+fn host_alias(alias: &Map<String, Value>) -> HostAlias {
+    HostAlias {
+        ip: text(alias, "ip"),
+        hostnames: read(alias.get("hostnames")).unwrap_or_default(),
+        fields: alias.clone(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod app_containers;
 mod copy;
+mod host_aliases;
 mod mounts;
 mod placement;
 mod pod;

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::{
     Conflict, Notice,
-    canonical::Canonical,
     content::{PodAdditions, Rendered},
     journal::{FieldEdit, ListEdits, MapEdits, SpecEdits},
     pod::{Entries, Named, Spec},
@@ -14,7 +13,11 @@ use crate::{
     select::Lookup,
 };
 
-use super::{Merge, json_of, malformed};
+use super::{
+    Merge,
+    host_aliases::{AliasAddition, host_alias_edits},
+    json_of, malformed,
+};
 
 /// Seconds that a pod has to end where it does not say.
 const GRACE_PERIOD: i64 = 30;
@@ -32,7 +35,7 @@ pub(crate) struct PodEdits<'s> {
     /// Annotations of our own, which take the place of what is there.
     files: Vec<(&'s str, &'s str)>,
     image_pull_secrets: Vec<(&'s str, &'s Rendered)>,
-    host_aliases: Vec<&'s Rendered>,
+    pub(super) host_aliases: Vec<AliasAddition<'s>>,
     shares_process_namespace: Option<bool>,
     grace_period: Option<i64>,
     fs_group: Option<i64>,
@@ -99,11 +102,12 @@ impl PodEdits<'_> {
             items,
         };
         let secrets = self.image_pull_secrets.iter().map(|(_, secret)| *secret);
-        let aliases = self.host_aliases.iter().copied();
+        let (entries, new) = host_alias_edits(&self.host_aliases, spec)?;
         let mut edits = SpecEdits {
+            host_aliases: entries,
             lists: vec![
                 ("imagePullSecrets", list(spec.image_pull_secrets, json_of(secrets))),
-                ("hostAliases", list(spec.host_aliases, json_of(aliases))),
+                ("hostAliases", new),
             ],
             fields: Vec::new(),
         };
@@ -243,14 +247,7 @@ impl<'s> Merge<'_, 's> {
                 }
             }
         }
-        let found = Canonical::read_raw(self.spec.host_aliases);
-        for alias in &wanted.host_aliases {
-            let of_pod = alias.forms().any(|form| form.is_in(&found));
-            if !of_pod && !self.pod.host_aliases.iter().any(|taken| taken.equals(alias)) {
-                edits.host_aliases.push(alias);
-            }
-        }
-        Ok(())
+        self.attempt_host_aliases(wanted, edits)
     }
 
     fn attempt_process_namespace(
@@ -329,7 +326,7 @@ fn security_context(spec: &Spec<'_>) -> Result<SecurityContext, Conflict> {
     Ok(read.unwrap_or_default())
 }
 
-fn read_list<'p, T: Deserialize<'p>>(
+pub(super) fn read_list<'p, T: Deserialize<'p>>(
     raw: Option<Raw<'p>>,
     field: &str,
 ) -> Result<Vec<T>, Conflict> {

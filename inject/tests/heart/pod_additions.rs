@@ -45,6 +45,37 @@ fn with_pod(section: Value, pod: Value) -> Seen {
     "/spec/hostAliases",
     json!([{"ip": "10.0.0.2", "hostnames": ["b"]}, {"ip": "10.0.0.1", "hostnames": ["a"]}])
 )]
+// An address stands in the list once: server-side apply knows its entries by that.
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "own", "b"]}]}),
+    json!({"spec": {"hostAliases": [{"ip": "10.0.0.2"}, {"ip": "10.0.0.1", "hostnames": ["own"]}]}}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.2"}, {"ip": "10.0.0.1", "hostnames": ["own", "a", "b"]}])
+)]
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}),
+    json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["own", "a"]}]}}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.1", "hostnames": ["own", "a"]}])
+)]
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}),
+    json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": null}]}}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.1", "hostnames": ["a"]}])
+)]
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1"}]}),
+    json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["own"]}]}}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.1", "hostnames": ["own"]}])
+)]
+#[case(
+    json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}, {"ip": "10.0.0.1", "hostnames": ["a", "b"], "future": 1}]}),
+    json!({}),
+    "/spec/hostAliases",
+    json!([{"ip": "10.0.0.1", "hostnames": ["a", "b"]}])
+)]
 #[case(json!({"terminationGracePeriodSeconds": 60}), json!({}), "/spec/terminationGracePeriodSeconds", json!(60))]
 #[case(
     json!({"terminationGracePeriodSeconds": 60}),
@@ -94,6 +125,50 @@ fn what_the_pod_has_stays(#[case] section: Value, #[case] pod: Value, #[case] ke
     let seen = with_pod(section, pod.clone());
     assert_eq!(merged(seen.pod.clone(), &pod), seen.pod);
     assert!(seen.warnings[0].ends_with(kept), "{:?}", seen.warnings);
+}
+
+#[test]
+fn aliases_of_several_policies_for_one_address_become_one() {
+    let policies = || {
+        let alias = |hostnames: Value| json!({"pod": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": hostnames}]}});
+        vec![
+            shop("a", alias(json!(["a", "b"]))),
+            shop("b", alias(json!(["b", "c"]))),
+            shop("c", alias(json!(["a"]))),
+        ]
+    };
+    let first = run(policies(), &api_pod());
+    let expected = json!([{"ip": "10.0.0.1", "hostnames": ["a", "b", "c"]}]);
+    assert_eq!(first.pod["spec"]["hostAliases"], expected);
+    assert_eq!(first.reason("shop/c"), "AlreadyInjected");
+    assert!(run(policies(), &first.pod).unchanged());
+}
+
+#[test]
+fn an_alias_is_added_to_only_where_a_test_makes_sure_of_the_address() {
+    let section = json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]});
+    let pod = json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["own"]}]}});
+    let operations: Value = serde_json::from_str(&with_pod(section, pod).patch).unwrap();
+    let at = |path: &str| operations.as_array().unwrap().iter().position(|op| op["path"] == path);
+    let (test, add) = (at("/spec/hostAliases/0/ip"), at("/spec/hostAliases/0/hostnames/-"));
+    assert!(test.is_some() && test < add, "{operations}");
+    assert_eq!(
+        operations[test.unwrap()],
+        json!({"op": "test", "path": "/spec/hostAliases/0/ip", "value": "10.0.0.1"})
+    );
+}
+
+#[test]
+fn aliases_that_cannot_be_read_are_left_alone() {
+    let policy =
+        shop("p", json!({"pod": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}}));
+    let pod = merged(
+        api_pod(),
+        &json!({"spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": "a"}]}}),
+    );
+    let seen = run(vec![policy], &pod);
+    assert_eq!(seen.reason("shop/p"), "MalformedPod");
+    assert!(seen.unchanged());
 }
 
 #[test]
