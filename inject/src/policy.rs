@@ -1,6 +1,6 @@
 //! A compiled policy: everything that a request needs, worked out when the policy changes.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use crds::{Activation, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
 
@@ -71,10 +71,15 @@ impl Policy {
         self.match_conditions.iter().any(|condition| condition.reads_annotations)
     }
 
-    /// Sort key of the policy order: priority descending, cluster kind first, then name.
+    /// Sort key of the policy order.
     pub(crate) fn order(&self) -> impl Ord + '_ {
-        (std::cmp::Reverse(self.priority), self.id.namespace.is_some(), &self.id.name)
+        policy_order(self.priority, &self.id)
     }
+}
+
+/// Sort key of the policy order: priority descending, cluster kind first, then name.
+pub(crate) fn policy_order(priority: i32, id: &PolicyId) -> impl Ord + '_ {
+    (Reverse(priority), id.namespace.is_some(), &id.name)
 }
 
 /// One of the two container lists of a pod that a policy can add to.

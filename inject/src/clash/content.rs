@@ -22,6 +22,9 @@ pub(super) enum Kind {
 /// What our version of Kubernetes does not know is not compared: an API server that does not know
 /// it either stores both alike.
 pub(super) fn difference(kind: Kind, left: &str, right: &str, ignored: &[&str]) -> Option<String> {
+    if left == right {
+        return None;
+    }
     let (left, right) = masked(left, right, ignored)?;
     match kind {
         Kind::Container => first_difference::<core::Container>(&left, &right),

@@ -4,7 +4,8 @@ use crds::{ContainersIncluded, Mode, OperatingSystem, PolicySpec, Sidecar, Sidec
 use serde_json::{Map, Value};
 
 use crate::{
-    PolicyId, Selector,
+    Namespace, PolicyId, Selector,
+    policy::policy_order,
     validation::{has_expression, is_ordinary, placement_target},
 };
 
@@ -16,6 +17,7 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 pub struct Footprint {
     /// Which policy.
     pub id: PolicyId,
+    priority: i32,
     pub(super) is_enforced: bool,
     pub(super) operating_system: OperatingSystem,
     pub(super) conditions: Vec<String>,
@@ -86,6 +88,7 @@ impl Footprint {
         let conditions = spec.match_conditions.iter();
         Self {
             id,
+            priority: spec.priority,
             is_enforced: spec.mode == Mode::Enforce,
             operating_system: spec.os,
             conditions: conditions.map(|condition| condition.expression.clone()).collect(),
@@ -111,6 +114,26 @@ impl Footprint {
             host_ports: host_ports(spec),
             labels: spec.pod.iter().flat_map(|pod| pod.labels.keys().cloned()).collect(),
         }
+    }
+
+    /// Sort key by which of two policies that clash the later one is told to give way: the cluster
+    /// kind first, then the policy order. Priority alone does not count, or the owner of a namespace
+    /// could have a policy of the cluster refused.
+    #[must_use]
+    pub fn precedence(&self) -> impl Ord + '_ {
+        (self.id.namespace.is_some(), policy_order(self.priority, &self.id), &self.id.namespace)
+    }
+
+    /// Whether it goes into pods before the other, as the policy order says.
+    #[must_use]
+    pub fn goes_before(&self, other: &Self) -> bool {
+        policy_order(self.priority, &self.id) < policy_order(other.priority, &other.id)
+    }
+
+    /// Whether it reaches pods of a namespace.
+    #[must_use]
+    pub fn reaches(&self, namespace: &Namespace) -> bool {
+        self.namespaces.matches(&namespace.labels)
     }
 
     pub(super) fn has_container(&self, name: &str) -> bool {

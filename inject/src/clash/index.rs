@@ -1,23 +1,26 @@
-//! Finds the policies that a policy clashes with, without asking all.
+//! Finds the policies that a policy may clash with, without asking all.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use super::{Clash, Footprint, clash};
+use super::Footprint;
 use crate::PolicyId;
 
-/// Most clashes that are told of one policy.
-const MOST: usize = 8;
-
-/// Policies by what they claim. Two that share nothing are never compared, nor two that are found to
-/// reach different namespaces, or pods with different values of a label, by their first look.
+/// Policies by what they claim. Two that share nothing are never compared, nor two that claim the
+/// same in equal words, nor two that are found to reach different namespaces, or pods with different
+/// values of a label, by their first look.
 #[derive(Clone, Debug, Default)]
 pub struct ClashIndex {
     footprints: HashMap<PolicyId, Arc<Footprint>>,
     claims: HashMap<Claim, Claimants>,
 }
+
+/// Hash of the words in which something is claimed: those who claim it in equal words share it.
+/// `None`: nobody shares it.
+type Words = Option<u64>;
 
 /// Something that only one policy can have in a pod, or that depends on another having it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,8 +45,21 @@ struct Claimants {
 /// By a label of which they demand a value.
 #[derive(Clone, Debug, Default)]
 struct ByLabel {
-    demanding: HashMap<String, HashMap<String, Vec<Arc<Footprint>>>>,
-    others: Vec<Arc<Footprint>>,
+    demanding: HashMap<String, HashMap<String, Vec<Claimant>>>,
+    others: Vec<Claimant>,
+}
+
+#[derive(Clone, Debug)]
+struct Claimant {
+    words: Words,
+    footprint: Arc<Footprint>,
+}
+
+/// For whom claimants are looked up.
+struct Look<'l> {
+    footprint: &'l Footprint,
+    /// Only those are wanted that can demand the same value of a label.
+    narrowed: bool,
 }
 
 impl ClashIndex {
@@ -51,8 +67,9 @@ impl ClashIndex {
     pub fn insert(&mut self, footprint: Footprint) {
         self.remove(&footprint.id);
         let footprint = Arc::new(footprint);
-        for claim in claims_of(&footprint) {
-            self.claims.entry(claim).or_default().insert(&footprint);
+        for (claim, words) in claims_of(&footprint) {
+            let claimant = Claimant { words, footprint: Arc::clone(&footprint) };
+            self.claims.entry(claim).or_default().insert(&claimant);
         }
         self.footprints.insert(footprint.id.clone(), footprint);
     }
@@ -60,7 +77,7 @@ impl ClashIndex {
     /// Removes a policy.
     pub fn remove(&mut self, id: &PolicyId) {
         let Some(footprint) = self.footprints.remove(id) else { return };
-        for claim in claims_of(&footprint) {
+        for (claim, _) in claims_of(&footprint) {
             if let Some(claimants) = self.claims.get_mut(&claim) {
                 claimants.remove(&footprint);
                 if claimants.is_empty() {
@@ -70,35 +87,45 @@ impl ClashIndex {
         }
     }
 
-    /// The policies that a policy clashes with, by identity; at most eight. The policy may be in the
-    /// index or not.
+    /// A policy of the index.
     #[must_use]
-    pub fn clashes(&self, footprint: &Footprint) -> Vec<Clash> {
-        let mut met: BTreeMap<&PolicyId, &Footprint> = BTreeMap::new();
-        for claim in wanted_by(footprint) {
+    pub fn get(&self, id: &PolicyId) -> Option<&Footprint> {
+        self.footprints.get(id).map(|footprint| &**footprint)
+    }
+
+    /// The policies that may clash with a policy, in the order of their precedence: all that do, and
+    /// some that do not. The policy may be in the index or not.
+    #[must_use]
+    pub fn rivals(&self, footprint: &Footprint) -> Vec<&Footprint> {
+        let mut rivals: Vec<&Footprint> = Vec::new();
+        for (claim, shared) in wanted_by(footprint) {
+            // Whoever selects by a label that is set is compared whatever it selects.
+            let narrowed = !matches!(claim, Claim::SetsLabel(_) | Claim::SelectsByLabel(_));
             if let Some(claimants) = self.claims.get(&claim) {
-                // Whoever selects by a label that is set is compared whatever it selects.
-                let narrowed = !matches!(claim, Claim::SetsLabel(_) | Claim::SelectsByLabel(_));
-                claimants.visit(footprint, narrowed, &mut |other| {
-                    if other.id != footprint.id {
-                        met.insert(&other.id, other);
+                let look = Look { footprint, narrowed };
+                claimants.visit(&look, &mut |claimant| {
+                    let is_equal = shared.is_some() && claimant.words == shared;
+                    if !is_equal && claimant.footprint.id != footprint.id {
+                        rivals.push(&claimant.footprint);
                     }
                 });
             }
         }
-        met.values().filter_map(|other| clash(footprint, other)).take(MOST).collect()
+        rivals.sort_unstable_by(|left, right| left.precedence().cmp(&right.precedence()));
+        rivals.dedup_by(|left, right| left.id == right.id);
+        rivals
     }
 }
 
 impl Claimants {
-    fn insert(&mut self, footprint: &Arc<Footprint>) {
-        match footprint.namespace_names() {
+    fn insert(&mut self, claimant: &Claimant) {
+        match claimant.footprint.namespace_names() {
             Some(names) => {
                 for name in names {
-                    self.in_namespace.entry(name.clone()).or_default().insert(footprint);
+                    self.in_namespace.entry(name.clone()).or_default().insert(claimant);
                 }
             }
-            None => self.elsewhere.insert(footprint),
+            None => self.elsewhere.insert(claimant),
         }
     }
 
@@ -122,49 +149,44 @@ impl Claimants {
         self.in_namespace.is_empty() && self.elsewhere.is_empty()
     }
 
-    fn visit<'a>(
-        &'a self,
-        footprint: &Footprint,
-        narrowed: bool,
-        visit: &mut impl FnMut(&'a Footprint),
-    ) {
-        match footprint.namespace_names() {
+    fn visit<'a>(&'a self, look: &Look<'_>, visit: &mut impl FnMut(&'a Claimant)) {
+        match look.footprint.namespace_names() {
             Some(names) => {
                 for found in names.iter().filter_map(|name| self.in_namespace.get(name)) {
-                    found.visit(footprint, narrowed, visit);
+                    found.visit(look, visit);
                 }
             }
             None => {
                 for found in self.in_namespace.values() {
-                    found.visit(footprint, narrowed, visit);
+                    found.visit(look, visit);
                 }
             }
         }
-        self.elsewhere.visit(footprint, narrowed, visit);
+        self.elsewhere.visit(look, visit);
     }
 }
 
 impl ByLabel {
-    fn insert(&mut self, footprint: &Arc<Footprint>) {
-        match footprint.pods.equality() {
+    fn insert(&mut self, claimant: &Claimant) {
+        match claimant.footprint.pods.equality() {
             Some((key, values)) => {
                 let by_value = self.demanding.entry(key.to_owned()).or_default();
                 for value in values {
-                    by_value.entry(value.clone()).or_default().push(Arc::clone(footprint));
+                    by_value.entry(value.clone()).or_default().push(claimant.clone());
                 }
             }
-            None => self.others.push(Arc::clone(footprint)),
+            None => self.others.push(claimant.clone()),
         }
     }
 
     fn remove(&mut self, footprint: &Footprint) {
         let Some((key, values)) = footprint.pods.equality() else {
-            return self.others.retain(|other| other.id != footprint.id);
+            return self.others.retain(|other| other.footprint.id != footprint.id);
         };
         let Some(by_value) = self.demanding.get_mut(key) else { return };
         for value in values {
             if let Some(found) = by_value.get_mut(value) {
-                found.retain(|other| other.id != footprint.id);
+                found.retain(|other| other.footprint.id != footprint.id);
                 if found.is_empty() {
                     by_value.remove(value);
                 }
@@ -179,49 +201,59 @@ impl ByLabel {
         self.demanding.is_empty() && self.others.is_empty()
     }
 
-    fn visit<'a>(
-        &'a self,
-        footprint: &Footprint,
-        narrowed: bool,
-        visit: &mut impl FnMut(&'a Footprint),
-    ) {
-        let demanded = footprint.pods.equality().filter(|_| narrowed);
+    fn visit<'a>(&'a self, look: &Look<'_>, visit: &mut impl FnMut(&'a Claimant)) {
+        let demanded = look.footprint.pods.equality().filter(|_| look.narrowed);
         for (key, by_value) in &self.demanding {
             match demanded {
                 Some((own, values)) if own == key => {
                     let found = values.iter().filter_map(|value| by_value.get(value));
-                    found.flatten().for_each(|other| visit(other));
+                    found.flatten().for_each(&mut *visit);
                 }
-                _ => by_value.values().flatten().for_each(|other| visit(other)),
+                _ => by_value.values().flatten().for_each(&mut *visit),
             }
         }
-        self.others.iter().for_each(|other| visit(other));
+        self.others.iter().for_each(visit);
     }
 }
 
-/// Under what a policy is found.
-fn claims_of(footprint: &Footprint) -> impl Iterator<Item = Claim> {
-    let containers = footprint.containers.iter();
-    let targets = containers.clone().filter_map(|container| container.target.clone());
-    containers
-        .map(|container| Claim::Container(container.name.clone()))
-        .chain(targets.map(Claim::PlacedBeside))
-        .chain(footprint.volumes.iter().map(|volume| Claim::Volume(volume.name.clone())))
-        .chain(footprint.mounts.iter().map(|mount| Claim::MountPath(mount.place.clone())))
-        .chain(footprint.host_ports.iter().map(|port| Claim::HostPort(port.number)))
-        .chain(footprint.labels.iter().cloned().map(Claim::SetsLabel))
-        .chain(footprint.pods.keys().map(|key| Claim::SelectsByLabel(key.to_owned())))
+/// Under what a policy is found, and in which words it claims that.
+fn claims_of(footprint: &Footprint) -> impl Iterator<Item = (Claim, Words)> {
+    let alone = |claim| (claim, None);
+    let containers = footprint.containers.iter().map(|container| {
+        let words = words(&(container.is_ordinary, &container.json));
+        (Claim::Container(container.name.clone()), Some(words))
+    });
+    let volumes = footprint
+        .volumes
+        .iter()
+        .map(|volume| (Claim::Volume(volume.name.clone()), Some(words(&volume.json))));
+    let mounts = footprint
+        .mounts
+        .iter()
+        .map(|mount| (Claim::MountPath(mount.place.clone()), Some(words(&mount.json))));
+    let targets = footprint.containers.iter().filter_map(|container| container.target.clone());
+    let host_ports = footprint.host_ports.iter().map(|port| Claim::HostPort(port.number));
+    let labels = footprint.labels.iter().cloned().map(Claim::SetsLabel);
+    let selected = footprint.pods.keys().map(|key| Claim::SelectsByLabel(key.to_owned()));
+    let unshared = targets.map(Claim::PlacedBeside).chain(host_ports).chain(labels).chain(selected);
+    containers.chain(volumes).chain(mounts).chain(unshared.map(alone))
 }
 
-/// Under what the policies are found that it may clash with.
-fn wanted_by(footprint: &Footprint) -> impl Iterator<Item = Claim> {
-    claims_of(footprint).flat_map(|claim| match claim {
+fn words(claimed: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    claimed.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Under what the policies are found that it may clash with, and in which words those may claim it.
+fn wanted_by(footprint: &Footprint) -> impl Iterator<Item = (Claim, Words)> {
+    claims_of(footprint).flat_map(|(claim, words)| match claim {
         Claim::Container(name) => {
-            vec![Claim::Container(name.clone()), Claim::PlacedBeside(name)]
+            vec![(Claim::PlacedBeside(name.clone()), None), (Claim::Container(name), words)]
         }
-        Claim::PlacedBeside(name) => vec![Claim::Container(name)],
-        Claim::SetsLabel(key) => vec![Claim::SelectsByLabel(key)],
-        Claim::SelectsByLabel(key) => vec![Claim::SetsLabel(key)],
-        claim => vec![claim],
+        Claim::PlacedBeside(name) => vec![(Claim::Container(name), None)],
+        Claim::SetsLabel(key) => vec![(Claim::SelectsByLabel(key), None)],
+        Claim::SelectsByLabel(key) => vec![(Claim::SetsLabel(key), None)],
+        claim => vec![(claim, words)],
     })
 }
