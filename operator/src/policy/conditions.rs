@@ -1,10 +1,13 @@
 //! The conditions of a policy. Pure: what is known of it in, conditions out.
 
-use inject::PolicyId;
+use inject::{Clash, PolicyId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::serving::Coverage;
+use super::{
+    clashes::{Clashing, Other},
+    serving::Coverage,
+};
 use crate::{rollout::Progress, shorten::shortened};
 
 /// Longest message that the API server takes, in bytes.
@@ -18,6 +21,8 @@ pub(super) struct Facts<'f> {
     pub(super) generation: i64,
     /// Whether it can be carried out.
     pub(super) acceptance: &'f Acceptance,
+    /// The policies that it clashes with.
+    pub(super) clashing: &'f Clashing,
     /// Which webhook replicas serve this generation.
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.
@@ -29,7 +34,7 @@ pub(super) struct Facts<'f> {
 /// Whether a policy can be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Acceptance {
-    /// It can.
+    /// It compiles. Whether it clashes with another is no matter of its own.
     Accepted,
     /// It does not compile; every problem, for people.
     Invalid(String),
@@ -92,7 +97,10 @@ fn finding(holds: bool, reason: &'static str, message: impl Into<String>) -> Fin
 
 fn accepted(facts: &Facts<'_>) -> Finding {
     match facts.acceptance {
-        Acceptance::Accepted => finding(true, "Valid", "the policy compiles"),
+        Acceptance::Accepted if facts.clashing.gives_way.is_empty() => {
+            finding(true, "Valid", compiles(facts.clashing))
+        }
+        Acceptance::Accepted => finding(false, "Clash", clashes(facts.clashing)),
         Acceptance::Invalid(problems) => finding(false, "Invalid", problems.clone()),
         Acceptance::NamespaceExcluded => finding(
             false,
@@ -105,6 +113,23 @@ fn accepted(facts: &Facts<'_>) -> Finding {
     }
 }
 
+/// That nothing is wrong with a policy, and which policies clash with it.
+fn compiles(clashing: &Clashing) -> String {
+    let others = clashing.others.iter().map(|Other { id, goes_before }| {
+        let end = if *goes_before { "goes before it, by its priority" } else { "gives way" };
+        format!("; {} {id} clashes with it and {end}", id.kind())
+    });
+    let more = if clashing.more { "; so do others" } else { "" };
+    format!("the policy compiles{}{more}", others.collect::<String>())
+}
+
+/// What a policy that gives way clashes with.
+fn clashes(clashing: &Clashing) -> String {
+    let clashes = clashing.gives_way.iter().map(Clash::to_string);
+    clashes.collect::<Vec<_>>().join("; ")
+}
+
+/// What a policy does goes on if it gives way: most pods may be reached by no other.
 fn progressing(facts: &Facts<'_>) -> Finding {
     let Progress { holds, reason, message } = match facts.acceptance {
         Acceptance::Accepted => facts.progress.clone(),
@@ -113,9 +138,10 @@ fn progressing(facts: &Facts<'_>) -> Finding {
     finding(holds, reason, message)
 }
 
-/// `Ready` is a promise: the next matching pod gets this generation.
+/// `Ready` is a promise: the next matching pod gets this generation. Some pods do not get a policy that
+/// gives way to another.
 fn ready(facts: &Facts<'_>) -> Finding {
-    if *facts.acceptance != Acceptance::Accepted {
+    if *facts.acceptance != Acceptance::Accepted || !facts.clashing.gives_way.is_empty() {
         return finding(false, "NotAccepted", "see the condition Accepted");
     }
     let merged = match &facts.configuration {

@@ -23,10 +23,35 @@ fn evaluate(
     previous: &[Condition],
     now: i64,
 ) -> Vec<Condition> {
-    let id = PolicyId::namespaced("shop", "log");
-    let progress = Progress::on_recreate();
-    let facts = Facts { id: &id, generation: 7, acceptance, coverage, configuration, progress };
+    let id = id();
+    let facts = Facts {
+        id: &id,
+        generation: 7,
+        acceptance,
+        clashing: &Clashing::default(),
+        coverage,
+        configuration,
+        progress: Progress::on_recreate(),
+    };
     conditions(&facts, previous, at(now))
+}
+
+fn id() -> PolicyId {
+    PolicyId::namespaced("shop", "log")
+}
+
+/// The conditions of a policy that is served and clashes with others.
+fn evaluate_clashing(clashing: &Clashing) -> Vec<Condition> {
+    let facts = Facts {
+        id: &id(),
+        generation: 7,
+        acceptance: &Acceptance::Accepted,
+        clashing,
+        coverage: coverage(2, 2, None),
+        configuration: applied(),
+        progress: Progress::complete(3),
+    };
+    conditions(&facts, &[], at(0))
 }
 
 fn find<'c>(conditions: &'c [Condition], kind: &str) -> &'c Condition {
@@ -91,6 +116,57 @@ fn what_is_not_accepted_is_not_ready(
         (progressing.status.as_str(), progressing.reason.as_str()),
         ("False", "NotAccepted")
     );
+}
+
+fn clash_with(other: PolicyId) -> Clash {
+    Clash {
+        policy: id(),
+        other,
+        collision: inject::Collision::Container {
+            name: "side".to_owned(),
+            field: "image".to_owned(),
+        },
+        path: "spec.sidecars[0].image".to_owned(),
+        other_path: "spec.sidecars[1].image".to_owned(),
+        pod_labels: [].into(),
+    }
+}
+
+#[test]
+fn a_policy_that_gives_way_says_to_which_and_goes_on() {
+    let others = [PolicyId::cluster("all"), PolicyId::namespaced("shop", "a")];
+    let gives_way = others.map(clash_with).into();
+    let found = evaluate_clashing(&Clashing { gives_way, ..Clashing::default() });
+    let accepted = find(&found, "Accepted");
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "Clash"));
+    assert_eq!(
+        accepted.message,
+        "spec.sidecars[0].image: clashes with spec.sidecars[1].image of ClusterSidecarPolicy cluster/all: both have a container \"side\", with another image; rename one, make them equal, or let shop/log and cluster/all select different pods; spec.sidecars[0].image: clashes with spec.sidecars[1].image of SidecarPolicy shop/a: both have a container \"side\", with another image; rename one, make them equal, or let shop/log and shop/a select different pods"
+    );
+    let ready = find(&found, "Ready");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "NotAccepted"));
+    let progressing = find(&found, "Progressing");
+    assert_eq!(progressing.reason, "Complete", "the pods that only it reaches follow");
+}
+
+#[test]
+fn a_policy_to_which_others_give_way_is_accepted_and_names_them() {
+    let other = |id, goes_before| Other { id, goes_before };
+    let others = vec![
+        other(PolicyId::namespaced("shop", "a"), false),
+        other(PolicyId::namespaced("shop", "b"), true),
+    ];
+    let told = |more| Clashing { others: others.clone(), more, ..Clashing::default() };
+    let found = evaluate_clashing(&told(false));
+    let accepted = find(&found, "Accepted");
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("True", "Valid"));
+    assert_eq!(
+        accepted.message,
+        "the policy compiles; SidecarPolicy shop/a clashes with it and gives way; SidecarPolicy shop/b clashes with it and goes before it, by its priority"
+    );
+    assert_eq!(find(&found, "Ready").status, "True");
+    let found = evaluate_clashing(&told(true));
+    assert!(find(&found, "Accepted").message.ends_with("; so do others"));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crds::{FailurePolicy, Mode, PodCounts, PolicySpec, PolicyStatus, SkippedPods};
-use inject::{Exclusions, Policy, PolicyId};
+use inject::{Exclusions, Footprint, Policy, PolicyId};
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::{
+    clashes::Clashing,
     conditions::{self, Acceptance, Configuration},
     serving::Coverage,
 };
@@ -38,6 +39,8 @@ pub(super) struct KnownPolicy {
     pub(super) created: i64,
     /// The status as it is stored.
     pub(super) status: PolicyStatus,
+    /// What it claims of pods, if it is accepted, until it is asked for: it is large.
+    footprint: Option<Footprint>,
     resource_version: Option<String>,
     /// The version that our last write made, until the watch shows it: what comes before is older
     /// than the status that we know.
@@ -80,9 +83,15 @@ impl KnownPolicy {
             history_limit: assessment.history_limit,
             created,
             status,
+            footprint: assessment.footprint,
             resource_version,
             awaited,
         }
+    }
+
+    /// What it claims of pods; `None` if it is not accepted, or was asked for before.
+    pub(super) fn take_footprint(&mut self) -> Option<Footprint> {
+        self.footprint.take()
     }
 
     /// Reason and message of the stored condition `Progressing`, if it speaks of this generation.
@@ -152,12 +161,19 @@ impl KnownPolicy {
         observed: Observed,
         now: Timestamp,
     ) -> PolicyStatus {
-        let Observed { counts: (pods, skipped), coverage, configuration, progress, history } =
-            observed;
+        let Observed {
+            clashing,
+            counts: (pods, skipped),
+            coverage,
+            configuration,
+            progress,
+            history,
+        } = observed;
         let facts = conditions::Facts {
             id,
             generation: self.generation,
             acceptance: &self.acceptance,
+            clashing: &clashing,
             coverage,
             configuration,
             progress,
@@ -178,6 +194,8 @@ impl KnownPolicy {
 
 /// What was observed of a policy.
 pub(super) struct Observed {
+    /// The policies that it clashes with.
+    pub(super) clashing: Clashing,
     /// Its pods, and why some were skipped.
     pub(super) counts: (PodCounts, Vec<SkippedPods>),
     /// Which webhook replicas serve it.
@@ -199,6 +217,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 struct Assessment {
     acceptance: Acceptance,
     compiled: Option<Arc<Policy>>,
+    footprint: Option<Footprint>,
     fail_scope: Option<FailScope>,
     settings: Settings,
     history_limit: Option<i32>,
@@ -207,7 +226,14 @@ struct Assessment {
 impl Assessment {
     fn refused(acceptance: Acceptance) -> Self {
         let settings = Settings::read(None);
-        Self { acceptance, compiled: None, fail_scope: None, settings, history_limit: None }
+        Self {
+            acceptance,
+            compiled: None,
+            footprint: None,
+            fail_scope: None,
+            settings,
+            history_limit: None,
+        }
     }
 }
 
@@ -232,6 +258,12 @@ fn assess(
     match inject::compile(id.clone(), uid, generation, &spec) {
         Ok(policy) => Assessment {
             acceptance: Acceptance::Accepted,
+            footprint: Some(Footprint::of(
+                id.clone(),
+                &spec,
+                &policy.pod_selector,
+                &policy.namespace_selector,
+            )),
             compiled: Some(Arc::new(policy)),
             fail_scope: fail_scope(&spec),
             settings: Settings::read(spec.rollout.as_ref()),

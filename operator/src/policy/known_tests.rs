@@ -42,15 +42,22 @@ fn wanted(known: &KnownPolicy) -> PolicyStatus {
 }
 
 fn wanted_with_history(known: &KnownPolicy, history: Option<&str>) -> PolicyStatus {
-    let observed = Observed {
+    known.wanted_status(&id(), observed(history), now())
+}
+
+fn observed(history: Option<&str>) -> Observed {
+    Observed {
+        clashing: Clashing::default(),
         counts: Default::default(),
         coverage: Coverage::default(),
         configuration: Configuration::Applied { merged: false },
         progress: Progress::on_recreate(),
         history: history.map(str::to_owned),
-    };
-    let now = "2026-11-21T01:02:03.456789Z".parse().unwrap();
-    known.wanted_status(&id(), observed, now)
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T01:02:03.456789Z".parse().unwrap()
 }
 
 #[test]
@@ -73,6 +80,39 @@ fn a_policy_in_an_excluded_namespace_is_not_accepted() {
     let known = KnownPolicy::read(&id, &object(1, "1", &[]), &exclusions(), None);
     assert_eq!(known.acceptance, Acceptance::NamespaceExcluded);
     assert!(known.compiled.is_none() && known.fail_scope.is_none());
+}
+
+#[test]
+fn what_a_policy_claims_is_read_once_a_generation() {
+    let mut known = read(&object(1, "1", &[]), None);
+    assert_eq!(known.take_footprint().map(|footprint| footprint.id), Some(id()));
+    assert!(known.take_footprint().is_none());
+    let mut known = read(&object(1, "2", &[]), Some(known));
+    assert!(known.take_footprint().is_none(), "the spec is the same");
+    let refused = ("/spec/sidecars", json!([{ "name": "shipper" }]));
+    assert!(read(&object(2, "3", &[refused]), None).take_footprint().is_none());
+    let mut known = read(&object(2, "3", &[]), Some(known));
+    assert!(known.take_footprint().is_some());
+}
+
+#[test]
+fn a_policy_that_gives_way_is_counted_as_before() {
+    let known = read(&object(1, "1", &[]), None);
+    let mut observed = observed(None);
+    let other = json!({ "sidecars": [{ "name": "shipper", "image": "example.org/shipper:2" }] });
+    let cluster = object(1, "1", &[("/spec", other)]);
+    let cluster_id = PolicyId::cluster("log");
+    let mut cluster = KnownPolicy::read(&cluster_id, &cluster, &exclusions(), None);
+    let own = read(&object(1, "1", &[]), None).take_footprint().unwrap();
+    let clash = inject::clash(&own, &cluster.take_footprint().unwrap()).unwrap();
+    observed.clashing.gives_way.push(clash);
+    observed.counts.0.matched = 3;
+    let status = known.wanted_status(&id(), observed, now());
+    assert!(known.compiled.is_some() && status.revision.is_some());
+    assert_eq!(status.pods.matched, 3);
+    let reasons: Vec<&str> =
+        status.conditions.iter().map(|condition| condition.reason.as_str()).collect();
+    assert_eq!(reasons, ["Clash", "OnRecreate", "NotAccepted"]);
 }
 
 #[test]

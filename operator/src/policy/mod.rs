@@ -4,6 +4,7 @@
 //! One task owns all that is known and takes one event at a time. Writes are coalesced: what changed
 //! is looked at a moment later, and written only if it differs from what is stored.
 
+mod clashes;
 mod conditions;
 mod index;
 mod known;

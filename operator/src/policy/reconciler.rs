@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{PodCounts, PolicyStatus};
+use crds::PodCounts;
 use inject::{Namespace, PolicyId};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Namespace as NamespaceObject};
@@ -21,13 +21,14 @@ use tokio::{
 };
 
 use super::{
+    clashes::Clashes,
     conditions::{Acceptance, Configuration},
     index::Index,
     known::{KnownPolicy, Observed},
     listing::{Change, Listing},
     pod::WatchedPod,
     serving::Answers,
-    writer::Writer,
+    writer::{StatusWrite, Writer},
 };
 use crate::{
     context::Context,
@@ -75,6 +76,7 @@ pub(super) struct Reconciler {
     published: Option<Arc<Published>>,
     policies: BTreeMap<PolicyId, KnownPolicy>,
     index: Index,
+    clashes: Clashes,
     policy_listing: Listing<PolicyId>,
     cluster_policy_listing: Listing<PolicyId>,
     namespace_listing: Listing<String>,
@@ -108,6 +110,7 @@ impl Reconciler {
             answers: Answers::default(),
             published: None,
             policies: BTreeMap::new(),
+            clashes: Clashes::default(),
             policy_listing: Listing::default(),
             cluster_policy_listing: Listing::default(),
             namespace_listing: Listing::default(),
@@ -165,12 +168,16 @@ impl Reconciler {
         let id = policy_id(object);
         let before = self.policies.remove(&id);
         let version_before = before.as_ref().map(KnownPolicy::version);
-        let known = KnownPolicy::read(&id, object, &self.context.exclusions, before);
+        let mut known = KnownPolicy::read(&id, object, &self.context.exclusions, before);
         if version_before.as_ref() != Some(&known.version()) {
             match &known.compiled {
                 Some(policy) => self.index.set_policy(Arc::clone(policy)),
                 None => self.index.remove_policy(&id),
             }
+            self.changed.extend(match known.take_footprint() {
+                Some(footprint) => self.clashes.set(footprint),
+                None => self.clashes.remove(&id),
+            });
             if let Acceptance::Invalid(problems) = &known.acceptance {
                 tracing::warn!(policy = %id, problems, "the policy does not compile; it is left out");
             }
@@ -184,6 +191,7 @@ impl Reconciler {
     fn remove_policy(&mut self, id: &PolicyId) {
         self.policies.remove(id);
         self.index.remove_policy(id);
+        self.changed.extend(self.clashes.remove(id));
         self.rollouts.forget(id);
         self.keeper.forget(id);
         self.look_soon();
@@ -199,19 +207,32 @@ impl Reconciler {
             Err(error) => return self.watch_failed("namespaces", &error),
         };
         match self.namespace_listing.follow(event, ResourceExt::name_any) {
-            Change::Set(object) => self.index.set_namespace(Namespace {
+            Change::Set(object) => self.set_namespace(Namespace {
                 name: object.name_any(),
                 labels: object.metadata.labels.unwrap_or_default(),
                 annotations: object.metadata.annotations.unwrap_or_default(),
             }),
-            Change::Remove(object) => self.index.remove_namespace(&object.name_any()),
+            Change::Remove(object) => {
+                self.index.remove_namespace(&object.name_any());
+                self.clashes.remove_namespace(&object.name_any());
+            }
             Change::Retain(listed) => {
                 self.index.retain_namespaces(&listed);
+                self.clashes.retain_namespaces(&listed);
                 self.look_soon();
             }
             Change::Begin => {}
         }
         self.look_if_counts_changed();
+    }
+
+    fn set_namespace(&mut self, namespace: Namespace) {
+        let clashing = self.clashes.set_namespace(&namespace);
+        if !clashing.is_empty() {
+            self.changed.extend(clashing);
+            self.look_soon();
+        }
+        self.index.set_namespace(namespace);
     }
 
     /// An event of the watch of pods.
@@ -391,7 +412,7 @@ impl Reconciler {
 
     /// The statuses to be written: of what changed, those that differ from what is stored. Begins what
     /// is to be done about revisions and running pods.
-    fn plan(&mut self, now: Timestamp) -> Vec<(PolicyId, String, PolicyStatus)> {
+    fn plan(&mut self, now: Timestamp) -> Vec<StatusWrite> {
         let mut changed = self.index.take_changed();
         changed.append(&mut self.changed);
         changed.extend(self.rollouts.take_due(now.as_second()));
@@ -407,12 +428,19 @@ impl Reconciler {
                     && coverage.serving == coverage.endpoints
                     && matches!(configuration, Configuration::Applied { .. });
                 let history = self.keep_revisions(&id, now);
+                let clashing = self.clashes.of(&id);
                 let counts = self.index.counts(&id);
                 let progress = self.advance(&id, &counts.0, serving, now);
                 let known = self.policies.get(&id)?;
-                let observed = Observed { counts, coverage, configuration, progress, history };
-                let wanted = known.wanted_status(&id, observed, now);
-                (wanted != known.status).then(|| (id, known.uid.clone(), wanted))
+                let observed =
+                    Observed { clashing, counts, coverage, configuration, progress, history };
+                let status = known.wanted_status(&id, observed, now);
+                (status != known.status).then(|| StatusWrite {
+                    id,
+                    uid: known.uid.clone(),
+                    before: known.status.clone(),
+                    status,
+                })
             })
             .collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crds::{ClusterSidecarPolicy, GROUP, PolicyStatus, SidecarPolicy, VERSION};
 use futures::{StreamExt, stream};
 use inject::PolicyId;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject},
@@ -30,6 +30,18 @@ pub(super) struct Writer {
     recorder: Recorder,
 }
 
+/// A status that is to be written.
+pub(super) struct StatusWrite {
+    /// Of which policy.
+    pub(super) id: PolicyId,
+    /// `metadata.uid` of the policy.
+    pub(super) uid: String,
+    /// The status as it is stored.
+    pub(super) before: PolicyStatus,
+    /// The status as it should be.
+    pub(super) status: PolicyStatus,
+}
+
 /// A status that was written.
 pub(super) struct Written {
     /// The status.
@@ -45,16 +57,17 @@ impl Writer {
         Self { recorder: Recorder::new(context.client.clone(), reporter), context }
     }
 
-    /// Writes statuses, each for the policy with the uid given. One that fails stops no other.
+    /// Writes statuses. One that fails stops no other.
     /// Leaves out the policies that are gone.
     pub(super) async fn write(
         &self,
-        wanted: Vec<(PolicyId, String, PolicyStatus)>,
+        wanted: Vec<StatusWrite>,
     ) -> Vec<(PolicyId, Result<Written, WriteError>)> {
         stream::iter(wanted)
-            .map(async |(id, uid, status)| {
-                let outcome = self.write_one(&id, &uid, status).await;
-                (id, outcome)
+            .map(async |wanted| {
+                let outcome = self.write_one(&wanted).await;
+                let StatusWrite { id, status, .. } = wanted;
+                (id, outcome.map(|version| Written { status, version }))
             })
             .buffer_unordered(WRITES_AT_ONCE)
             .filter_map(async |(id, outcome)| match outcome {
@@ -75,12 +88,9 @@ impl Writer {
             .await
     }
 
-    async fn write_one(
-        &self,
-        id: &PolicyId,
-        uid: &str,
-        status: PolicyStatus,
-    ) -> Result<Written, WriteError> {
+    /// Gives the `metadata.resourceVersion` that the write made.
+    async fn write_one(&self, wanted: &StatusWrite) -> Result<Option<String>, WriteError> {
+        let StatusWrite { id, uid, before, status } = wanted;
         let object = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": id.kind(),
@@ -90,8 +100,10 @@ impl Writer {
         });
         let written = self.context.apply_status(&self.api(id), &id.name, &object).await?;
         self.context.metrics.status_written();
-        self.note_refusal(id, uid, &status).await;
-        Ok(Written { status, version: written.resource_version() })
+        if let Some(refusal) = new_refusal(before, status) {
+            self.note(id, uid, refusal).await;
+        }
+        Ok(written.resource_version())
     }
 
     fn api(&self, id: &PolicyId) -> Api<DynamicObject> {
@@ -105,19 +117,13 @@ impl Writer {
         }
     }
 
-    /// An event on a policy that was refused just now.
-    async fn note_refusal(&self, id: &PolicyId, uid: &str, status: &PolicyStatus) {
-        let refused = status.conditions.iter().find(|condition| {
-            condition.type_ == "Accepted"
-                && condition.status == "False"
-                && condition.observed_generation == status.observed_generation
-        });
-        let Some(refused) = refused else { return };
+    /// An event on a policy that is not accepted.
+    async fn note(&self, id: &PolicyId, uid: &str, refusal: &Condition) {
         let event = Event {
             type_: EventType::Warning,
-            reason: refused.reason.clone(),
-            note: Some(shortened(&refused.message, NOTE_LENGTH).to_owned()),
-            action: "Compile".to_owned(),
+            reason: refusal.reason.clone(),
+            note: Some(shortened(&refusal.message, NOTE_LENGTH).to_owned()),
+            action: "Accept".to_owned(),
             secondary: None,
         };
         let policy = ObjectReference {
@@ -131,5 +137,43 @@ impl Writer {
         if let Err(error) = self.recorder.publish(&event, &policy).await {
             tracing::warn!(policy = %id, error = %error, "cannot write an event about the policy");
         }
+    }
+}
+
+/// The condition by which a policy is not accepted, if the stored status does not say so already: the
+/// counts of one that clashes change often.
+fn new_refusal<'s>(before: &PolicyStatus, status: &'s PolicyStatus) -> Option<&'s Condition> {
+    refusal(status).filter(|found| refusal(before) != Some(*found))
+}
+
+fn refusal(status: &PolicyStatus) -> Option<&Condition> {
+    let mut conditions = status.conditions.iter();
+    conditions.find(|condition| condition.type_ == "Accepted" && condition.status == "False")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(status: &str, message: &str, matched: i64) -> PolicyStatus {
+        let condition = json!({
+            "type": "Accepted", "status": status, "reason": "Clash", "message": message,
+            "lastTransitionTime": "2026-11-21T01:02:03Z",
+        });
+        let status = json!({ "pods": { "matched": matched }, "conditions": [condition] });
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_noted_when_it_is_new() {
+        let noted = |before: &PolicyStatus, status: &PolicyStatus| {
+            new_refusal(before, status).map(|condition| condition.message.clone())
+        };
+        let (fine, refused) = (accepted("True", "", 0), accepted("False", "clashes with a", 0));
+        assert_eq!(noted(&PolicyStatus::default(), &fine), None);
+        assert_eq!(noted(&fine, &refused).as_deref(), Some("clashes with a"));
+        assert_eq!(noted(&refused, &accepted("False", "clashes with a", 1)), None);
+        let other = accepted("False", "clashes with b", 0);
+        assert_eq!(noted(&refused, &other).as_deref(), Some("clashes with b"));
     }
 }
