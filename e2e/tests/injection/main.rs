@@ -7,6 +7,7 @@
 )]
 
 mod catalogue;
+mod clashes;
 mod conflicts;
 mod corpus;
 mod mirror_pods;
