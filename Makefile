@@ -25,6 +25,7 @@ test: ## Run every test there is, on a real cluster too, and print one summary. 
 	@e2e/test-all
 test-unit: test-format test-lint test-documentation test-rust ## Run what needs no cluster: formatting, lint, documentation, unit, property and golden tests.
 test-chart: ## Run the tests of the Helm chart; they need the cluster's tools, see cluster-up.
+	@$(CLUSTER) tool promtool > /dev/null
 	$(CLUSTER) run charts/test
 test-e2e: binaries ## Run the end-to-end tests, on a cluster that is brought up for them unless one is up.
 	e2e/with-cluster e2e/run-tests

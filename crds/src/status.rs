@@ -1,6 +1,6 @@
 //! What the operator observed of a policy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition};
 use schemars::JsonSchema;
@@ -54,6 +54,20 @@ pub struct PodCounts {
     pub skipped: i64,
     /// Pods that have it and are no longer selected.
     pub surplus: i64,
+}
+
+impl AddAssign<&Self> for PodCounts {
+    fn add_assign(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.injected += other.injected;
+        self.current += other.current;
+        self.outdated += other.outdated;
+        self.missing += other.missing;
+        self.ready += other.ready;
+        self.opted_out += other.opted_out;
+        self.skipped += other.skipped;
+        self.surplus += other.surplus;
+    }
 }
 
 /// Pods skipped for one reason.

@@ -12,6 +12,7 @@ CONTAINERD_VERSION=2.4.2
 CRICTL_VERSION=1.36.0
 COREDNS_VERSION=1.14.2
 ETCD_VERSION=3.6.8
+PROMTOOL_VERSION=0.315.0       # as a Go module; of Prometheus 3.15.0
 NODE_DEBIAN_RELEASE=bookworm   # its systemd 252 is the last that starts on cgroup v1 without being forced
 
 CLUSTER_NAME=sidecar-policy
@@ -38,4 +39,5 @@ CONTAINERD_FOLDER=$TOOLS/containerd-$CONTAINERD_VERSION
 CRICTL_FOLDER=$TOOLS/crictl-$CRICTL_VERSION
 COREDNS_FOLDER=$TOOLS/coredns-$COREDNS_VERSION
 ETCD_FOLDER=$TOOLS/etcd-$ETCD_VERSION
+PROMTOOL_FOLDER=$TOOLS/promtool-$PROMTOOL_VERSION
 ENGINE_PROGRAMS=$TOOLS/docker-$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-debian}" || echo none)

@@ -1,5 +1,6 @@
-# Go programs from the Go module proxy: kind, kubectl and helm for everybody, and what a Kubernetes node is made of
-# where no image of one can be had. Each lands in a folder of its own, named by its version, and is built once.
+# Go programs from the Go module proxy: kind, kubectl and helm for everybody, promtool for the tests of the alerts, and what
+# a Kubernetes node is made of where no image of one can be had. Each lands in a folder of its own, named by its version,
+# and is built once.
 
 # What is missing of the programs that a person or a test calls.
 build_client_tools() {
@@ -32,7 +33,13 @@ build_helm() {
         helm=helm.sh/helm/v4/cmd/helm
 }
 
-# build_programs FOLDER VERSION LINKER-FLAGS PROGRAM=PACKAGE...
+# Without the many ways in which Prometheus finds what it scrapes, which would be most of the build.
+build_promtool() {
+    TAGS=remove_all_sd build_programs "$PROMTOOL_FOLDER" "$PROMTOOL_VERSION" \
+        "-X github.com/prometheus/common/version.Version=$PROMTOOL_VERSION" promtool=github.com/prometheus/prometheus/cmd/promtool
+}
+
+# build_programs FOLDER VERSION LINKER-FLAGS PROGRAM=PACKAGE...; TAGS holds build tags, if there are any.
 build_programs() {
     local folder=$1 version=v$2 linker_flags=$3; shift 3
     [ ! -d "$folder" ] || return 0
@@ -44,7 +51,7 @@ build_programs() {
             run_logged "$LOG" go get -tool "${program#*=}@$version"
         done
         for program in "$@"; do
-            run_logged "$LOG" go build -trimpath -ldflags "-s -w $linker_flags" -o "$folder.partial/${program%%=*}" "${program#*=}"
+            run_logged "$LOG" go build -trimpath -tags "${TAGS:-}" -ldflags "-s -w $linker_flags" -o "$folder.partial/${program%%=*}" "${program#*=}"
         done
     )
     finish_program_folder "$folder"

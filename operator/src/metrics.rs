@@ -1,17 +1,25 @@
 //! What the operator measures, with bounded labels.
 
+use crds::PodCounts;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
+/// Most kinds of conditions that are shown. They are read from stored statuses, which others may have
+/// written.
+const MOST_CONDITIONS: usize = 64;
+
 /// The operator's metrics. Clones share their values.
 #[derive(Clone, Default)]
 pub(crate) struct Metrics {
     leader: Gauge,
     certificate_expiry: Family<CertificateLabel, Gauge>,
+    webhook_configured: Gauge,
     policies: Family<ConditionLabels, Gauge>,
+    pods: Family<StateLabel, Gauge>,
+    pods_missed: Counter,
     reconcile_errors: Family<ControllerLabel, Counter>,
     status_writes: Counter,
     rollout_steps: Family<StepLabels, Counter>,
@@ -41,6 +49,12 @@ struct CertificateLabel {
 struct ConditionLabels {
     condition: String,
     status: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -65,9 +79,24 @@ impl Metrics {
             metrics.certificate_expiry.clone(),
         );
         registry.register(
+            "operator_webhook_configured",
+            "1 while both webhook configurations are as they have to be",
+            metrics.webhook_configured.clone(),
+        );
+        registry.register(
             "operator_policies",
-            "Policies by condition and its status",
+            "Policies by condition, its status and its reason",
             metrics.policies.clone(),
+        );
+        registry.register(
+            "operator_pods",
+            "Pods by how they stand to a policy, once for each policy",
+            metrics.pods.clone(),
+        );
+        registry.register(
+            "operator_pods_missed",
+            "Pods that were created without a policy that was there and selects them",
+            metrics.pods_missed.clone(),
         );
         registry.register(
             "operator_reconcile_errors",
@@ -97,14 +126,46 @@ impl Metrics {
         self.certificate_expiry.get_or_create(&CertificateLabel { certificate }).set(at);
     }
 
-    /// How many policies have each `(condition, status)`; all others have none.
-    pub(crate) fn policies<'c>(&self, counts: impl IntoIterator<Item = ((&'c str, &'c str), i64)>) {
+    /// Whether both webhook configurations are as they have to be.
+    pub(crate) fn webhook_is_configured(&self, configured: bool) {
+        self.webhook_configured.set(i64::from(configured));
+    }
+
+    /// How many policies have each `(condition, status, reason)`; all others have none.
+    pub(crate) fn policies<'c>(
+        &self,
+        counts: impl IntoIterator<Item = ((&'c str, &'c str, &'c str), i64)>,
+    ) {
         self.policies.clear();
-        for ((condition, status), count) in counts {
-            let labels =
-                ConditionLabels { condition: condition.to_owned(), status: status.to_owned() };
+        for ((condition, status, reason), count) in counts.into_iter().take(MOST_CONDITIONS) {
+            let labels = ConditionLabels {
+                condition: condition.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+            };
             self.policies.get_or_create(&labels).set(count);
         }
+    }
+
+    /// The pods of all policies together.
+    pub(crate) fn pods(&self, counts: &PodCounts) {
+        let states = [
+            ("current", counts.current),
+            ("outdated", counts.outdated),
+            ("ready", counts.ready),
+            ("missing", counts.missing),
+            ("skipped", counts.skipped),
+            ("opted_out", counts.opted_out),
+            ("surplus", counts.surplus),
+        ];
+        for (state, count) in states {
+            self.pods.get_or_create(&StateLabel { state }).set(count);
+        }
+    }
+
+    /// A pod was created without a policy that was there and selects it.
+    pub(crate) fn pod_missed(&self) {
+        self.pods_missed.inc();
     }
 
     /// A controller met an error.
@@ -127,5 +188,47 @@ impl Metrics {
     /// A step of a rollout ended.
     pub(crate) fn step_taken(&self, step: &'static str, result: &'static str) {
         self.rollout_steps.get_or_create(&StepLabels { step, result }).inc();
+    }
+}
+
+#[cfg(test)]
+#[path = "../../runtime/src/metrics_reference.rs"]
+mod reference;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registered() -> (Registry, Metrics) {
+        let mut registry = runtime::metrics::registry();
+        let metrics = Metrics::register(&mut registry);
+        (registry, metrics)
+    }
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let (registry, metrics) = registered();
+        metrics.certificate_expires("webhook", 1);
+        metrics.policies([(("Ready", "True", "Serving"), 1)]);
+        metrics.pods(&PodCounts::default());
+        metrics.failed(Controller::Policy);
+        metrics.step_taken("restart", "taken");
+        reference::assert_documented("Operator", &registry);
+    }
+
+    #[test]
+    fn statuses_that_others_wrote_do_not_make_metrics_without_end() {
+        let (_, metrics) = registered();
+        let reasons: Vec<String> = (0..1000).map(|number| format!("Made{number}")).collect();
+        metrics.policies(reasons.iter().map(|reason| (("Ready", "False", reason.as_str()), 1)));
+        let shown = |reason: &String| {
+            let labels = ConditionLabels {
+                condition: "Ready".to_owned(),
+                status: "False".to_owned(),
+                reason: reason.clone(),
+            };
+            metrics.policies.get(&labels).is_some()
+        };
+        assert_eq!(reasons.iter().filter(|reason| shown(reason)).count(), MOST_CONDITIONS);
     }
 }

@@ -14,41 +14,54 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use tokio::net::TcpListener;
 
 use crate::metrics::{CONTENT_TYPE, Exposition};
 
 /// What the process still waits for before it can serve. Clones speak of the same process.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Vec<&'static str>>>);
+pub struct Readiness {
+    waiting: Arc<Mutex<Vec<&'static str>>>,
+    ready: Gauge,
+}
 
 impl Readiness {
     /// Not ready until each of these was reached.
     #[must_use]
     pub fn waiting_for(conditions: &[&'static str]) -> Self {
-        Self(Arc::new(Mutex::new(conditions.to_vec())))
+        Self { waiting: Arc::new(Mutex::new(conditions.to_vec())), ready: Gauge::default() }
+    }
+
+    /// Shows it as a metric.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("ready", "1 while this replica is ready to serve", self.ready.clone());
     }
 
     /// A condition is reached.
     pub fn reached(&self, condition: &'static str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|waiting| *waiting != condition);
+        self.change(|waiting| waiting.retain(|waiting| *waiting != condition));
     }
 
     /// The process serves no longer, for this reason.
     pub fn lost(&self, condition: &'static str) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.contains(&condition) {
-            waiting.push(condition);
-        }
+        self.change(|waiting| {
+            if !waiting.contains(&condition) {
+                waiting.push(condition);
+            }
+        });
     }
 
     /// What is still waited for; empty when ready.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<&'static str>)) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut waiting);
+        self.ready.set(i64::from(waiting.is_empty()));
     }
 }
 
@@ -105,7 +118,13 @@ mod tests {
     #[tokio::test]
     async fn ready_when_everything_is_reached_and_not_again_when_something_is_lost() {
         let readiness = Readiness::waiting_for(&["policies", "certificate"]);
-        let router = router(readiness.clone(), Exposition::new(crate::metrics::registry()));
+        let mut registry = crate::metrics::registry();
+        readiness.register(&mut registry);
+        let router = router(readiness.clone(), Exposition::new(registry));
+        let metric = async |value| {
+            let (_, text) = get(&router, "/metrics").await;
+            assert!(text.contains(&format!("\nsidecar_policy_ready {value}\n")), "{text}");
+        };
         assert_eq!(get(&router, "/healthz").await.0, StatusCode::OK);
         readiness.reached("policies");
         let (status, text) = get(&router, "/readyz").await;
@@ -113,10 +132,13 @@ mod tests {
             (status, text.as_str()),
             (StatusCode::SERVICE_UNAVAILABLE, "waiting for: certificate\n")
         );
+        metric(0).await;
         readiness.reached("certificate");
         assert_eq!(get(&router, "/readyz").await.0, StatusCode::OK);
+        metric(1).await;
         readiness.lost("draining");
         assert_eq!(get(&router, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        metric(0).await;
     }
 
     #[tokio::test]

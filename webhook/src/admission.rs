@@ -1,7 +1,7 @@
 //! What is answered to the reviews of pods and workloads. No I/O: a body and a snapshot in, an
 //! answer out; `inject` decides.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, mem};
 
 use crate::{
     answer::Answer,
@@ -16,15 +16,17 @@ use inject::{
 /// Bytes that most patches fit into.
 const PATCH_CAPACITY: usize = 2048;
 
-/// What came of a review.
+/// What came of a review. Borrows policies of the snapshot.
 #[derive(Debug)]
-pub enum Reviewed {
+pub enum Reviewed<'s> {
     /// The answer, as the body of the response.
     Answered {
         /// The `AdmissionReview`.
         body: Vec<u8>,
         /// How it ended, for the metrics.
         result: ReviewResult,
+        /// What was decided about each policy that selects the pod, for the metrics.
+        decisions: Vec<Decision<'s>>,
     },
     /// The snapshot does not know the namespace yet.
     UnknownNamespace(String),
@@ -44,11 +46,11 @@ pub enum ReviewResult {
 }
 
 /// Reviews a pod.
-pub fn review_pod(
+pub fn review_pod<'s>(
     body: &str,
-    snapshot: &Snapshot,
+    snapshot: &'s Snapshot,
     exclusions: &Exclusions,
-) -> Result<Reviewed, ReviewError> {
+) -> Result<Reviewed<'s>, ReviewError> {
     let request: Request<'_, Pod<'_>> = match review::read(body) {
         Ok(request) => request,
         Err(error) => return unreadable_object(body, error),
@@ -65,8 +67,10 @@ pub fn review_pod(
     };
     let facts =
         inject::Request { namespace, exclusions, requester_is_node: request.requester_is_node() };
-    let outcome = inject(pod, &facts, &snapshot.policies);
-    Ok(answered(request.uid.as_str(), pod_answer(outcome)))
+    let mut outcome = inject(pod, &facts, &snapshot.policies);
+    let decisions = mem::take(&mut outcome.decisions);
+    let answer = pod_answer(outcome, &decisions);
+    Ok(decided(request.uid.as_str(), answer, decisions))
 }
 
 /// Reviews a workload.
@@ -74,7 +78,7 @@ pub fn review_workload(
     body: &str,
     snapshot: &Snapshot,
     exclusions: &Exclusions,
-) -> Result<Reviewed, ReviewError> {
+) -> Result<Reviewed<'static>, ReviewError> {
     let request: Request<'_, Workload<'_>> = match review::read(body) {
         Ok(request) => request,
         Err(error) => return unreadable_object(body, error),
@@ -107,7 +111,7 @@ pub fn review_undecided(
     snapshot: &Snapshot,
     exclusions: &Exclusions,
     reason: &str,
-) -> Result<Reviewed, ReviewError> {
+) -> Result<Reviewed<'static>, ReviewError> {
     let request = review::read_without_object(body)?;
     let name = request.namespace();
     let is_pod = request.kind.kind.as_str() == "Pod" && request.operation.as_str() == "CREATE";
@@ -131,12 +135,12 @@ pub fn review_undecided(
         _ => Answer::warned(format!("no sidecar policy was applied: {reason}")),
     };
     let body = answer.into_review(request.uid.as_str());
-    Ok(Reviewed::Answered { body, result: ReviewResult::Failed })
+    Ok(Reviewed::Answered { body, result: ReviewResult::Failed, decisions: Vec::new() })
 }
 
 /// A review whose object has parts of the wrong type is allowed: refusing it is the API server's
 /// to do.
-fn unreadable_object(body: &str, error: ReviewError) -> Result<Reviewed, ReviewError> {
+fn unreadable_object(body: &str, error: ReviewError) -> Result<Reviewed<'static>, ReviewError> {
     if !matches!(error, ReviewError::Json(_)) {
         return Err(error);
     }
@@ -145,19 +149,23 @@ fn unreadable_object(body: &str, error: ReviewError) -> Result<Reviewed, ReviewE
         "no sidecar policy was applied: the object cannot be read: {error}"
     ));
     let body = answer.into_review(request.uid.as_str());
-    Ok(Reviewed::Answered { body, result: ReviewResult::Failed })
+    Ok(Reviewed::Answered { body, result: ReviewResult::Failed, decisions: Vec::new() })
 }
 
-pub(crate) fn answered(uid: &str, answer: Answer) -> Reviewed {
+pub(crate) fn answered(uid: &str, answer: Answer) -> Reviewed<'static> {
+    decided(uid, answer, Vec::new())
+}
+
+fn decided<'s>(uid: &str, answer: Answer, decisions: Vec<Decision<'s>>) -> Reviewed<'s> {
     let result = match (&answer.refusal, answer.patch.is_empty()) {
         (Some(_), _) => ReviewResult::Denied,
         (None, false) => ReviewResult::Patched,
         (None, true) => ReviewResult::Allowed,
     };
-    Reviewed::Answered { body: answer.into_review(uid), result }
+    Reviewed::Answered { body: answer.into_review(uid), result, decisions }
 }
 
-fn pod_answer(outcome: Outcome<'_>) -> Answer {
+fn pod_answer(outcome: Outcome<'_>, decisions: &[Decision<'_>]) -> Answer {
     let mut answer = match outcome.denied {
         Some(message) => Answer::refused(403, message),
         None => Answer::allowed(),
@@ -167,8 +175,8 @@ fn pod_answer(outcome: Outcome<'_>) -> Answer {
         outcome.edits.write(&mut answer.patch);
     }
     answer.warnings = outcome.warnings;
-    if !outcome.decisions.is_empty() {
-        answer.audit = audit(&outcome.decisions);
+    if !decisions.is_empty() {
+        answer.audit = audit(decisions);
     }
     answer
 }

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod body;
 pub mod cache;
 mod connection;
+mod injections;
 mod known;
 pub mod metrics;
 pub mod request_error;

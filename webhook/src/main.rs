@@ -74,6 +74,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let readiness = Readiness::waiting_for(&[watch::POLICIES, watch::CERTIFICATE]);
     let mut registry = metrics::registry();
     let metrics = Metrics::register(&mut registry);
+    readiness.register(&mut registry);
     let (cache, certificate, stop) =
         (Arc::new(Cache::default()), ServingCertificate::default(), Stop::default());
     let exclusions = Exclusions::new(&shared.namespace, &shared.excluded_namespaces);

@@ -5,13 +5,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use inject::{Decision, Reason};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use crate::{admission::ReviewResult, cache::Snapshot, request_error::RequestError};
+use crate::{
+    admission::ReviewResult, cache::Snapshot, injections::Injections, request_error::RequestError,
+};
 
 /// Upper bounds of the buckets, in seconds: most reviews take microseconds.
 const BUCKETS: [f64; 12] =
@@ -21,6 +24,8 @@ const BUCKETS: [f64; 12] =
 #[derive(Clone, Debug)]
 pub struct Metrics {
     endpoints: Arc<[EndpointMetrics; 3]>,
+    decisions: Family<ReasonLabels, Counter>,
+    injections: Injections,
     request_errors: Family<ReasonLabels, Counter>,
     policies: Gauge,
     policies_rejected: Gauge,
@@ -91,6 +96,8 @@ impl Metrics {
         };
         let metrics = Self {
             endpoints: Arc::new([endpoint("pods"), endpoint("workloads"), endpoint("policies")]),
+            decisions: Family::default(),
+            injections: Injections::default(),
             request_errors: Family::default(),
             policies: Gauge::default(),
             policies_rejected: Gauge::default(),
@@ -105,6 +112,16 @@ impl Metrics {
             "Time from the body to the answer",
             Unit::Seconds,
             durations,
+        );
+        registry.register(
+            "decisions",
+            "Decisions about one policy and one pod that it selects, by reason",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "injections",
+            "Times that a policy was put into a pod, by policy",
+            metrics.injections.shown(),
         );
         registry.register(
             "snapshot_policies",
@@ -159,6 +176,16 @@ impl Metrics {
         .inc();
     }
 
+    /// Counts what was decided about the policies that select a pod.
+    pub(crate) fn count_decisions(&self, decisions: &[Decision<'_>]) {
+        for Decision { policy, reason, .. } in decisions {
+            self.decisions.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+            if *reason == Reason::Injected {
+                self.injections.count(&policy.id);
+            }
+        }
+    }
+
     /// Counts a request that was not answered with a review.
     pub(crate) fn count_error(&self, error: &RequestError) {
         self.request_errors.get_or_create(&ReasonLabels { reason: error.as_str() }).inc();
@@ -172,10 +199,37 @@ impl Metrics {
     /// Describes the snapshot that is published at this time.
     pub(crate) fn describe(&self, snapshot: &Snapshot, now: SystemTime) {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.injections.forget_unless(|policy| snapshot.policies.get(policy).is_some());
         self.policies.set(gauge(snapshot.policies.len()));
         self.policies_rejected.set(gauge(snapshot.rejected.size()));
         self.namespaces.set(gauge(snapshot.namespaces.size()));
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.published.set(since_epoch.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+#[path = "../../runtime/src/metrics_reference.rs"]
+mod reference;
+
+#[cfg(test)]
+mod tests {
+    use inject::{PolicyId, compile};
+    use runtime::health::Readiness;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let mut registry = runtime::metrics::registry();
+        let metrics = Metrics::register(&mut registry);
+        Readiness::default().register(&mut registry);
+        let spec = serde_json::from_value(serde_json::json!({"pod": {"labels": {"a": "b"}}}));
+        let policy = compile(PolicyId::cluster("mesh"), "uid", 1, &spec.unwrap()).unwrap();
+        let decision = Decision { policy: &policy, reason: Reason::Injected, notices: Vec::new() };
+        metrics.count_decisions(&[decision]);
+        metrics.count_error(&RequestError::NotSynced);
+        metrics.count_interruption("policies");
+        reference::assert_documented("Webhook", &registry);
     }
 }

@@ -110,7 +110,8 @@ async fn served(State(state): State<AppState>) -> Response {
     (JSON, body.to_string()).into_response()
 }
 
-type ReviewFunction = fn(&str, &Snapshot, &Exclusions) -> Result<Reviewed, ReviewError>;
+type ReviewFunction =
+    for<'s> fn(&str, &'s Snapshot, &Exclusions) -> Result<Reviewed<'s>, ReviewError>;
 
 /// Answers a review that needs the policies. Before they are known the API server is told that
 /// nobody can answer, so that its failure policy decides.
@@ -174,35 +175,86 @@ async fn decide(
         };
     }
     match reviewed {
-        Reviewed::Answered { body, result } => Ok((body, result)),
+        Reviewed::Answered { body, result, .. } => Ok((body, result)),
         // It was known a moment ago: it is being deleted, and takes no new pods.
         Reviewed::UnknownNamespace(name) => {
             let reason = format!("the namespace {name:?} is gone");
             match admission::review_undecided(body, &cache.load(), exclusions, &reason)? {
-                Reviewed::Answered { body, result } => Ok((body, result)),
+                Reviewed::Answered { body, result, .. } => Ok((body, result)),
                 Reviewed::UnknownNamespace(_) => Err(ReviewError::NoRequest),
             }
         }
     }
 }
 
-/// Reviews on the newest snapshot. A panic is counted and becomes an answer like any other failure.
-fn caught(state: &AppState, body: &str, review: ReviewFunction) -> Result<Reviewed, ReviewError> {
+/// Reviews on the newest snapshot, and counts what was decided. A panic is counted and becomes an
+/// answer like any other failure.
+fn caught(
+    state: &AppState,
+    body: &str,
+    review: ReviewFunction,
+) -> Result<Reviewed<'static>, ReviewError> {
     let Shared { cache, exclusions, metrics, .. } = &*state.0;
     let snapshot = cache.load();
     let reviewed = catch_unwind(AssertUnwindSafe(|| review(body, &snapshot, exclusions)));
-    reviewed.unwrap_or_else(|_| {
-        metrics.panics.inc();
-        tracing::error!("a review caused a panic; please report the object that did");
-        admission::review_undecided(body, &snapshot, exclusions, "the webhook failed inside")
-    })
+    match reviewed {
+        Ok(Ok(Reviewed::Answered { body, result, decisions })) => {
+            metrics.count_decisions(&decisions);
+            Ok(Reviewed::Answered { body, result, decisions: Vec::new() })
+        }
+        Ok(Ok(Reviewed::UnknownNamespace(name))) => Ok(Reviewed::UnknownNamespace(name)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            metrics.panics.inc();
+            tracing::error!("a review caused a panic; please report the object that did");
+            admission::review_undecided(body, &snapshot, exclusions, "the webhook failed inside")
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use runtime::metrics;
+    use inject::{Namespace, PolicyId, compile};
+    use runtime::metrics::{self, Exposition};
 
     use super::*;
+
+    #[test]
+    fn what_is_decided_is_counted_by_reason_and_by_policy() {
+        let mut registry = metrics::registry();
+        let metrics = Metrics::register(&mut registry);
+        let mut snapshot = Snapshot::default();
+        let spec = json!({"podSelector": {}, "pod": {"labels": {"team": "shop"}}});
+        let policy = PolicyId::namespaced("shop", "log");
+        let policy = compile(policy, "1", 1, &serde_json::from_value(spec).unwrap()).unwrap();
+        snapshot.policies.insert(Arc::new(policy));
+        let namespace = Namespace { name: "shop".to_owned(), ..Namespace::default() };
+        snapshot.namespaces.insert_mut("shop".to_owned(), Arc::new(namespace));
+        let cache = Arc::new(Cache::default());
+        cache.publish(snapshot);
+        let state = AppState::new(cache, Exclusions::new("own", &[]), metrics);
+        for skip in ["", "log"] {
+            let review = json!({
+                "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+                "request": {
+                    "uid": "1", "kind": {"kind": "Pod"}, "namespace": "shop", "operation": "CREATE",
+                    "object": {
+                        "metadata": {"annotations": {"sidecarpolicy.dev/skip": skip}},
+                        "spec": {"containers": [{"name": "app"}]},
+                    },
+                },
+            });
+            caught(&state, &review.to_string(), admission::review_pod).unwrap();
+        }
+        let shown = Exposition::new(registry).encode().unwrap();
+        for line in [
+            r#"sidecar_policy_decisions_total{reason="Injected"} 1"#,
+            r#"sidecar_policy_decisions_total{reason="OptedOut"} 1"#,
+            r#"sidecar_policy_injections_total{policy="shop/log"} 1"#,
+        ] {
+            assert!(shown.contains(line), "{line} is missing in: {shown}");
+        }
+    }
 
     #[test]
     fn a_panic_becomes_an_answer_and_is_counted() {
@@ -212,7 +264,9 @@ mod tests {
         let review = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",
             "request":{"uid":"1","kind":{"kind":"Pod"},"namespace":"shop","operation":"CREATE","object":{}}}"#;
         let reviewed = caught(&state, review, |_, _, _| panic!("on purpose")).unwrap();
-        let Reviewed::Answered { body, result } = reviewed else { panic!("there is an answer") };
+        let Reviewed::Answered { body, result, .. } = reviewed else {
+            panic!("there is an answer")
+        };
         assert_eq!(result, ReviewResult::Failed);
         let body = String::from_utf8(body).unwrap();
         assert!(

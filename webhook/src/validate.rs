@@ -34,7 +34,7 @@ struct Metadata {
 }
 
 /// Reviews a policy that is written.
-pub(crate) fn review_policy(body: &str) -> Result<Reviewed, ReviewError> {
+pub(crate) fn review_policy(body: &str) -> Result<Reviewed<'static>, ReviewError> {
     let request: Request<'_, Policy<'_>> = review::read(body)?;
     let answer = match &request.object {
         Some(policy) if is_to_be_checked(&request, policy) => check(&request, policy),

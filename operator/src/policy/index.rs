@@ -21,7 +21,8 @@ use crate::{
     rollout::{PodState, RolloutPod},
 };
 
-/// Most news that wait to be told; what comes beyond is not told.
+/// Most news, and most pods that came without a policy, that wait to be told; what comes beyond is
+/// not told.
 const NEWS: usize = 512;
 
 /// Policies, namespaces and pods, and how they stand to each other.
@@ -36,6 +37,16 @@ pub(super) struct Index {
     counting: bool,
     changed: BTreeSet<PolicyId>,
     news: Vec<News>,
+    missed: Vec<Missed>,
+}
+
+/// A pod that was created without a policy that selects it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    /// The policy.
+    pub(super) policy: Arc<PolicyId>,
+    /// When the pod was created, as Unix time.
+    pub(super) created: i64,
 }
 
 /// A policy that compiles, and the pods counted for it.
@@ -77,6 +88,7 @@ impl Index {
             counting: false,
             changed: BTreeSet::new(),
             news: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -273,6 +285,11 @@ impl Index {
         std::mem::take(&mut self.news)
     }
 
+    /// The pods that came without a policy since this was last asked.
+    pub(super) fn take_missed(&mut self) -> Vec<Missed> {
+        std::mem::take(&mut self.missed)
+    }
+
     fn recount_policy(&mut self, id: &PolicyId) {
         if let Some(namespace) = &id.namespace {
             return self.recount_namespace(namespace);
@@ -328,6 +345,13 @@ impl Index {
                     owner: pod.pod.template.owner.clone(),
                     what,
                 });
+            }
+            if is_new
+                && standing == Standing::Missing
+                && counted.policy.enforced
+                && self.missed.len() < NEWS
+            {
+                self.missed.push(Missed { policy: Arc::clone(&id), created: pod.pod.created });
             }
             counted.tally.add(standing, &full_name);
             self.changed.insert((*id).clone());

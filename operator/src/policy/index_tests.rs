@@ -525,6 +525,27 @@ fn news_are_of_pods_that_came_and_of_what_they_miss() {
 }
 
 #[test]
+fn only_pods_that_come_without_a_policy_are_missed() {
+    let mut index = index();
+    let missed = |index: &mut Index| -> Vec<(String, i64)> {
+        let missed = index.take_missed().into_iter();
+        missed.map(|missed| (missed.policy.to_string(), missed.created)).collect()
+    };
+    index.set_pod(pod("a", &injected(&revision(), true)));
+    index.set_pod(pod("b", &skipped("why")));
+    index.set_pod(pod("c", &of("api", "2026-11-21T00:00:00Z", true)));
+    assert_eq!(missed(&mut index), [("shop/log".to_owned(), 1_795_219_200)]);
+    index.set_pod(pod("c", &of("api", "2026-11-21T00:00:00Z", false)));
+    index.set_policy(policy(&PolicyId::cluster("mesh"), &spec()));
+    assert_eq!(missed(&mut index), [], "what is there already does not come");
+    let audit = PolicySpec { mode: crds::Mode::Audit, ..spec() };
+    index.set_policy(policy(&log(), &audit));
+    index.set_policy(policy(&PolicyId::cluster("mesh"), &audit));
+    index.set_pod(pod("d", &json!({})));
+    assert_eq!(missed(&mut index), [], "nothing was to go in");
+}
+
+#[test]
 fn nothing_is_told_of_what_was_there_at_the_start_but_what_it_misses() {
     let mut index = Index::new(Exclusions::new("system", &[]));
     index.set_namespace(namespace(SHOP));

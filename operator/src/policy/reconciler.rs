@@ -9,7 +9,10 @@ use std::{
 use crds::PodCounts;
 use inject::{Namespace, PolicyId};
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Namespace as NamespaceObject};
+use k8s_openapi::{
+    api::{apps::v1::ControllerRevision, core::v1::Namespace as NamespaceObject},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     ResourceExt,
     api::{DynamicObject, PartialObjectMeta},
@@ -45,6 +48,9 @@ use crate::{
 const COALESCE: Duration = Duration::from_millis(250);
 /// When replicas are asked again while some do not serve a policy yet.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
+/// How long a new policy may take to reach the webhook, in seconds: pods that are created meanwhile
+/// miss it as if they had been there before.
+const SETTLING: i64 = 10;
 /// When a write that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -386,6 +392,7 @@ impl Reconciler {
         self.hand_on_fail_scopes();
         let now = Timestamp::now();
         self.teller.tell(self.index.take_news(), now);
+        self.count_missed();
         let wanted = self.plan(now);
         for (id, outcome) in self.writer.write(wanted).await {
             match (outcome, self.policies.get_mut(&id)) {
@@ -534,12 +541,26 @@ impl Reconciler {
         })
     }
 
-    fn measure(&self) {
-        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        for condition in self.policies.values().flat_map(|known| &known.status.conditions) {
-            *counts.entry((&condition.type_, &condition.status)).or_default() += 1;
+    fn count_missed(&mut self) {
+        for missed in self.index.take_missed() {
+            let policy = self.policies.get(&*missed.policy);
+            if policy.is_some_and(|policy| policy.created + SETTLING < missed.created) {
+                self.context.metrics.pod_missed();
+            }
         }
-        self.context.metrics.policies(counts);
+    }
+
+    fn measure(&self) {
+        let mut conditions: BTreeMap<(&str, &str, &str), i64> = BTreeMap::new();
+        let mut pods = PodCounts::default();
+        for status in self.policies.values().map(|known| &known.status) {
+            for Condition { type_, status, reason, .. } in &status.conditions {
+                *conditions.entry((type_, status, reason)).or_default() += 1;
+            }
+            pods += &status.pods;
+        }
+        self.context.metrics.policies(conditions);
+        self.context.metrics.pods(&pods);
     }
 }
 

@@ -95,6 +95,8 @@ pub(crate) async fn run(
             state.fail_scopes = Some(fail_scopes);
             state.merged = wanted.merged;
         }
+        let configured = state.fail_scopes.is_some() && state.problem.is_none();
+        context.metrics.webhook_is_configured(configured);
         let pause = if state.problem.is_some() { RETRY_INTERVAL } else { RESYNC_INTERVAL };
         next_look = Instant::now() + pause;
         state.authorities = vec![mutating.authorities(), validating.authorities()];

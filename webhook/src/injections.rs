@@ -1,0 +1,117 @@
+//! Counts injections by policy. Policies can be as many as people write, and metrics cannot: only so
+//! many have a counter of their own.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use inject::PolicyId;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+/// Policies that have a counter of their own.
+const MOST_POLICIES: usize = 100;
+/// The label of all policies beyond. No policy is called so: this has no slash.
+const OTHERS: &str = "others";
+
+/// How often each policy was put into a pod. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Injections {
+    shown: Family<PolicyLabels, Counter>,
+    counters: Arc<RwLock<HashMap<PolicyId, Counter>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PolicyLabels {
+    policy: String,
+}
+
+impl Injections {
+    /// The counters, as metrics.
+    pub(crate) fn shown(&self) -> Family<PolicyLabels, Counter> {
+        self.shown.clone()
+    }
+
+    /// A policy was put into a pod.
+    pub(crate) fn count(&self, policy: &PolicyId) {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = counters.get(policy) {
+            counter.inc();
+            return;
+        }
+        drop(counters);
+        self.counter_of_new(policy).inc();
+    }
+
+    /// Makes room: forgets the policies that are gone, as soon as there are no counters left.
+    pub(crate) fn forget_unless(&self, exists: impl Fn(&PolicyId) -> bool) {
+        let used = self.counters.read().unwrap_or_else(PoisonError::into_inner).len();
+        if used < MOST_POLICIES {
+            return;
+        }
+        let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
+        counters.retain(|policy, _| {
+            let stays = exists(policy);
+            if !stays {
+                self.shown.remove(&labels(policy.to_string()));
+            }
+            stays
+        });
+    }
+
+    fn counter_of_new(&self, policy: &PolicyId) -> Counter {
+        let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
+        if !counters.contains_key(policy) && counters.len() >= MOST_POLICIES {
+            return self.shown.get_or_create(&labels(OTHERS.to_owned())).clone();
+        }
+        let shown = || self.shown.get_or_create(&labels(policy.to_string())).clone();
+        counters.entry(policy.clone()).or_insert_with(shown).clone()
+    }
+}
+
+fn labels(policy: String) -> PolicyLabels {
+    PolicyLabels { policy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(number: usize) -> PolicyId {
+        PolicyId::namespaced("shop", format!("log-{number}"))
+    }
+
+    fn counted(injections: &Injections, policy: &str) -> Option<u64> {
+        injections.shown.get(&labels(policy.to_owned())).map(|counter| counter.get())
+    }
+
+    #[test]
+    fn a_bounded_number_of_policies_is_shown_and_the_rest_together() {
+        let injections = Injections::default();
+        for number in (0..MOST_POLICIES + 5).chain([0]) {
+            injections.count(&policy(number));
+        }
+        assert_eq!(counted(&injections, "shop/log-0"), Some(2));
+        assert_eq!(counted(&injections, &format!("shop/log-{MOST_POLICIES}")), None);
+        assert_eq!(counted(&injections, OTHERS), Some(5));
+    }
+
+    #[test]
+    fn a_policy_that_is_gone_makes_room_when_there_is_none() {
+        let injections = Injections::default();
+        injections.count(&policy(0));
+        injections.forget_unless(|_| false);
+        assert_eq!(counted(&injections, "shop/log-0"), Some(1));
+        for number in 1..MOST_POLICIES {
+            injections.count(&policy(number));
+        }
+        injections.forget_unless(|known| *known != policy(0));
+        injections.count(&PolicyId::cluster("mesh"));
+        assert_eq!(counted(&injections, "shop/log-0"), None);
+        assert_eq!(counted(&injections, "cluster/mesh"), Some(1));
+        assert_eq!(counted(&injections, OTHERS), None);
+    }
+}
