@@ -6,6 +6,7 @@
     reason = "a test reports what went wrong by panicking"
 )]
 
+mod authors;
 mod catalogue;
 mod clashes;
 mod conflicts;
