@@ -8,6 +8,7 @@ pub mod corpora;
 pub mod https_server;
 pub mod identity;
 pub mod load;
+pub mod null_webhook;
 pub mod policies;
 pub mod server_process;
 pub mod summary;

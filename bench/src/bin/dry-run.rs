@@ -1,5 +1,5 @@
-//! Creates pods by dry run, through a real API server: in a namespace that no webhook of ours is
-//! called for, and in one of its own with a policy. Prints what the webhook adds.
+//! Creates pods by dry run, through a real API server: in a namespace that no webhook is called for,
+//! in one for which one is called that does nothing, and in one with a policy. Prints what each adds.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use bench::summary::{Machine, median};
+use bench::{
+    null_webhook,
+    summary::{Machine, median},
+};
 use clap::Parser;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -22,6 +25,8 @@ use tokio::time::sleep;
 
 /// Excluded always.
 const WITHOUT_WEBHOOK: &str = "kube-public";
+/// Excluded always, and empty: for the webhook that does nothing.
+const NULL_WEBHOOK: &str = "kube-node-lease";
 const NAMESPACE: &str = "bench-dry-run";
 /// How long until the policy is in force.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -44,9 +49,11 @@ struct Summary {
     machine: Machine,
     count: usize,
     without_webhook: f64,
+    null_webhook: f64,
     no_policy_matches: f64,
     injected: f64,
-    /// Medians of the differences to the create without the webhook just before or after.
+    /// Medians of the differences to the create without a webhook just before or after.
+    added_by_null_webhook: f64,
     added_when_no_policy_matches: f64,
     added_when_injected: f64,
 }
@@ -57,6 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let client = Client::try_default().await.context("no way to reach the API server")?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let measured = measure(&client, &namespaces, arguments.count).await;
+    null_webhook::unregister(&client).await;
     let deleted = namespaces.delete(NAMESPACE, &DeleteParams::default()).await;
     let summary = measured?;
     deleted.with_context(|| format!("cannot delete the namespace {NAMESPACE}"))?;
@@ -77,6 +85,7 @@ fn print(summary: &Summary) {
     println!("{:<20} {:>8} {:>8}", "pod", "ms", "added");
     println!("{:<20} {:>8.2}", "without webhook", summary.without_webhook);
     for (sort, latency, added) in [
+        ("null webhook", summary.null_webhook, summary.added_by_null_webhook),
         ("no policy matches", summary.no_policy_matches, summary.added_when_no_policy_matches),
         ("injected", summary.injected, summary.added_when_injected),
     ] {
@@ -95,20 +104,24 @@ async fn measure(
         .await
         .with_context(|| format!("cannot create the namespace {NAMESPACE}"))?;
     create_policy(client).await?;
+    null_webhook::register(client, NULL_WEBHOOK).await?;
     let pods = |namespace| Api::<Pod>::namespaced(client.clone(), namespace);
-    let (without, with) = (pods(WITHOUT_WEBHOOK), pods(NAMESPACE));
+    let (without, null, with) = (pods(WITHOUT_WEBHOOK), pods(NULL_WEBHOOK), pods(NAMESPACE));
     let (api, other) = (pod("api")?, pod("other")?);
     wait_until_injected(&with, &api).await?;
-    let (mut bare, mut unmatched, mut injected) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut idle) = (Vec::new(), Vec::new());
+    let (mut unmatched, mut injected) = (Vec::new(), Vec::new());
     for number in 0..WARM_UP + count {
         // One right after the other, since machines have slow and fast phases.
         let times = [
+            create(&null, &api, false).await?,
             create(&with, &other, false).await?,
             create(&without, &api, false).await?,
             create(&with, &api, true).await?,
         ];
         if number >= WARM_UP {
-            let [of_unmatched, of_bare, of_injected] = times;
+            let [of_idle, of_unmatched, of_bare, of_injected] = times;
+            idle.push(of_idle);
             unmatched.push(of_unmatched);
             bare.push(of_bare);
             injected.push(of_injected);
@@ -119,9 +132,11 @@ async fn measure(
     Ok(Summary {
         machine: Machine::this(),
         count,
+        added_by_null_webhook: added(&idle),
         added_when_no_policy_matches: added(&unmatched),
         added_when_injected: added(&injected),
         without_webhook: median(bare),
+        null_webhook: median(idle),
         no_policy_matches: median(unmatched),
         injected: median(injected),
     })
