@@ -118,7 +118,7 @@ fn warn_of_unknown_names(
 ) {
     let namespace = &request.namespace.name;
     for (key, name) in requests::unknown_names(&pod.metadata.annotations, namespace, policies) {
-        outcome.warnings.push(unknown_name_warning(key, &name, namespace));
+        outcome.warnings.push(format!("annotation {key}: {}", unknown_name(&name, namespace)));
     }
     let annotations = &pod.metadata.annotations;
     for (key, wrong) in requests::unknown_parameters(annotations, namespace, policies) {
@@ -126,8 +126,8 @@ fn warn_of_unknown_names(
     }
 }
 
-pub(crate) fn unknown_name_warning(key: &str, name: &str, namespace: &str) -> String {
-    format!("annotation {key}: no policy named {name:?} reaches namespace {namespace:?}")
+pub(crate) fn unknown_name(name: &str, namespace: &str) -> String {
+    format!("no policy named {name:?} reaches namespace {namespace:?}")
 }
 
 /// The policies that apply as far as metadata tells, in policy order.

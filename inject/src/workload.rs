@@ -14,9 +14,9 @@ use serde::{
 
 use crate::{
     PolicySet,
-    injection::unknown_name_warning,
+    injection::unknown_name,
     journal::{Journal, MapEdits, MetadataEdits},
-    pod::{Metadata, Text, metadata, read_from_object},
+    pod::{Entries, Metadata, Text, metadata, read_from_object},
     reader::{Raw, read},
     requests,
     select::Lookup,
@@ -164,14 +164,8 @@ pub fn carry(
     if workload.metadata.has_controller() {
         return carried;
     }
-    for (key, name) in requests::unknown_names(&workload.metadata.annotations, namespace, policies)
-    {
-        carried.warnings.push(unknown_name_warning(key, &name, namespace));
-    }
     let annotations = &workload.metadata.annotations;
-    for (key, wrong) in requests::unknown_parameters(annotations, namespace, policies) {
-        carried.warnings.push(format!("annotation {key}: {wrong}"));
-    }
+    carried.warnings.extend(unknown(annotations, namespace, policies, |_| true));
     let spec = match read_spec(workload) {
         Ok(spec) => spec,
         Err(error) => {
@@ -189,6 +183,14 @@ pub fn carry(
     };
     let Some(template) = template else { return carried };
     let plan = Plan::make(&workload.metadata, &template.metadata, &mut carried.warnings);
+    // What was carried is warned about where it comes from.
+    let is_own = |key: &str| {
+        let found = template.metadata.annotations.value(key);
+        annotations.value(key) != found
+            && !plan.template.changes.iter().any(|(changed, _)| changed == key)
+    };
+    let of_template = unknown(&template.metadata.annotations, namespace, policies, is_own);
+    carried.warnings.extend(of_template);
     if plan.template.changes.is_empty() && plan.workload.changes.is_empty() {
         return carried;
     }
@@ -204,6 +206,21 @@ pub fn carry(
     }
     carried.edits = plan.into_journal(kind, workload, &template.metadata);
     carried
+}
+
+/// Warnings of annotations that name policies or parameters which do not exist.
+fn unknown(
+    annotations: &Entries<'_>,
+    namespace: &str,
+    policies: &PolicySet,
+    counts: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let names = requests::unknown_names(annotations, namespace, policies);
+    let names =
+        names.into_iter().map(|(key, name)| (key.to_owned(), unknown_name(&name, namespace)));
+    let parameters = requests::unknown_parameters(annotations, namespace, policies);
+    let all = names.chain(parameters).filter(|(key, _)| counts(key));
+    all.map(|(key, wrong)| format!("annotation {key}: {wrong}")).collect()
 }
 
 fn read_spec<'a>(workload: &Workload<'a>) -> Result<WorkloadSpec<'a>, serde_json::Error> {

@@ -114,6 +114,21 @@ fn reasons_name_object_and_policy() {
 }
 
 #[test]
+fn a_wrong_annotation_of_a_pod_template_is_told_once() {
+    let asking = DEPLOYMENT.replace(
+        "      labels:",
+        "      annotations: {sidecarpolicy.dev/inject: nobody}\n      labels:",
+    );
+    let ended = inject("wrong_template", POLICY, &asking);
+    assert_eq!(
+        ended.messages.matches("no policy named \"nobody\"").count(),
+        1,
+        "{}",
+        ended.messages
+    );
+}
+
+#[test]
 fn annotations_of_a_workload_count_for_its_pods() {
     let policies = policy("asked-for", "activation: OnRequest");
     let ended = inject("carried_none", &policies, DEPLOYMENT);

@@ -158,3 +158,37 @@ fn names_without_a_policy_are_warned_about_at_once() {
     );
     assert!(carried.warnings[0].contains("no policy named \"nobody\""));
 }
+
+/// What is told of a Deployment when no policy has a name or parameter.
+fn told(annotations: &Value, template: &Value, operation: Operation) -> Vec<String> {
+    let text = deployment(annotations, template).to_string();
+    let workload: Workload<'_> = serde_json::from_str(&text).unwrap();
+    carry(WorkloadKind::Deployment, operation, &workload, "shop", &PolicySet::default()).warnings
+}
+
+#[test]
+fn unknown_names_on_the_pod_template_are_warned_about_when_the_workload_is_written() {
+    let template = json!({INJECT: "nobody", "params.sidecarpolicy.dev/log.level": "debug"});
+    let expected = [
+        "annotation sidecarpolicy.dev/inject: no policy named \"nobody\" reaches namespace \"shop\"",
+        "annotation params.sidecarpolicy.dev/log.level: there is no SidecarPolicy shop/log",
+    ];
+    for operation in [Operation::Create, Operation::Update] {
+        assert_eq!(told(&Value::Null, &template, operation), expected);
+    }
+}
+
+#[test]
+fn what_was_carried_is_not_warned_about_twice() {
+    let annotations = json!({INJECT: "nobody", "params.sidecarpolicy.dev/log.level": "debug"});
+    let first = update(&deployment(&annotations, &Value::Null)).object;
+    let again = told(&first["metadata"]["annotations"], template(&first), Operation::Update);
+    assert_eq!(again.len(), 2, "{again:?}");
+    // What is about to be carried out is not warned about at all.
+    let mut removed = first.clone();
+    for key in annotations.as_object().unwrap().keys() {
+        removed["metadata"]["annotations"].as_object_mut().unwrap().remove(key);
+    }
+    let none = told(&removed["metadata"]["annotations"], template(&removed), Operation::Update);
+    assert_eq!(none, Vec::<String>::new());
+}

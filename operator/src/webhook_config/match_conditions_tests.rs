@@ -28,7 +28,11 @@ fn unmarked() -> Vec<Value> {
     vec![
         json!({ "metadata": { "annotations": { "sidecarpolicy.dev.example.org/inject": "x" } } }),
         json!({ "metadata": { "annotations": {} } }),
-        json!({ "metadata": {} }),
+        json!({ "metadata": {}, "spec": {} }),
+        json!({ "spec": { "template": { "metadata": { "annotations": { "other": "x" } } } } }),
+        json!({ "spec": { "template": { "metadata": {} }, "jobTemplate": {} } }),
+        json!({ "spec": { "template": {}, "jobTemplate": { "spec": {} } } }),
+        json!({ "spec": { "jobTemplate": { "spec": { "template": { "metadata": {} } } } } }),
         json!({}),
         json!(null),
     ]
@@ -59,6 +63,18 @@ fn each_of_our_keys_counts_on_the_object_and_on_the_old_one() {
             // The API server never asks about an update to nothing.
             assert_eq!(holds(&other, &marked), !other.is_null(), "{key} removed from {other}");
         }
+    }
+}
+
+#[test]
+fn our_keys_in_a_pod_template_reach_the_webhook_to_be_looked_at() {
+    let deployment = json!({ "metadata": {}, "spec": { "template": annotated(keys::INJECT) } });
+    let job = json!({ "spec": { "template": annotated("params.sidecarpolicy.dev/log.level") } });
+    let cron_job = json!({ "spec": { "jobTemplate": job } });
+    for object in [deployment, cron_job] {
+        assert!(holds(&object, &json!(null)), "{object}");
+        assert!(holds(&object, &object), "{object}");
+        assert!(!holds(&json!({}), &object), "removed from {object}");
     }
 }
 
