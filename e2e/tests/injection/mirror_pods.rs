@@ -76,6 +76,8 @@ fn a_mirror_pod_is_left_as_its_kubelet_wrote_it() {
     // The annotation alone, which anyone can write, is no way round a policy.
     let mut posing = manifests::pod("posing", "api");
     posing["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "posing"});
+    // The API server wants to know the node of what says to be a mirror.
+    posing["spec"]["nodeName"] = json!(writer.node());
     let posing = Pod(namespace.dry_run(&posing));
     assert_eq!(posing.init_containers(), ["watcher"]);
 }
