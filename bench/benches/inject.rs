@@ -46,8 +46,12 @@ fn decide<const POLICIES: usize>(bencher: Bencher<'_, '_>) {
     let set = set(policies::with_catch_all(POLICIES));
     let (pod, namespace, exclusions) = (typical_pod(), policies::namespace(), exclusions());
     let pod: Pod<'_> = serde_json::from_str(&pod).expect("a recorded pod can be read");
-    let request =
-        Request { namespace: &namespace, exclusions: &exclusions, requester_is_node: false };
+    let request = Request {
+        namespace: &namespace,
+        exclusions: &exclusions,
+        requester_is_node: false,
+        uid: "",
+    };
     bencher.bench(|| inject(black_box(&pod), &request, &set));
 }
 

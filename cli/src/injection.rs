@@ -82,7 +82,8 @@ fn admit(
             return Ok(false);
         }
     };
-    let request = Request { namespace, exclusions: &facts.exclusions, requester_is_node: false };
+    let request =
+        Request { namespace, exclusions: &facts.exclusions, requester_is_node: false, uid: "" };
     let outcome = inject::inject(&pod, &request, &facts.policies);
     report.decisions = decisions(&pod, &request, facts, &outcome);
     // A name that no policy has is warned of on the workload already.

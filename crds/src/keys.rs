@@ -16,6 +16,9 @@ pub const CARRIED: &str = "sidecarpolicy.dev/carried";
 pub const INJECTED: &str = "sidecarpolicy.dev/injected";
 /// On a pod: `{"<policy>": "<reason>"}` of the policies that could not be applied.
 pub const SKIPPED: &str = "sidecarpolicy.dev/skipped";
+/// On a pod: `{"<policy>": "<place>"}`, its place in the order in which the partition of a policy keeps
+/// pods back, such as `12.34%`: it has the previous revision if the partition is more than that.
+pub const PLACE: &str = "sidecarpolicy.dev/place";
 /// Prefix of annotations that carry a policy's files: `files.sidecarpolicy.dev/<policy>.<position>`.
 pub const FILE_PREFIX: &str = "files.sidecarpolicy.dev/";
 /// Prefix of annotations that carry the files of the cluster kind.

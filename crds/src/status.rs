@@ -16,9 +16,12 @@ pub struct PolicyStatus {
     /// Content hash of what the policy puts in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The revision before this one.
+    /// The revision before this one; while a partition holds, the one from before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_revision: Option<String>,
+    /// Whether `spec.rollout.partition` keeps pods back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partitioned: bool,
     /// Pods by state.
     pub pods: PodCounts,
     /// Why pods were skipped, most frequent first.

@@ -3,7 +3,7 @@
 use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 
 use crate::{
-    Invalid, Policy, PolicyId, Selector, body::Body, expression::Expression,
+    Amount, Invalid, Policy, PolicyId, Selector, body::Body, expression::Expression,
     parameters::Parameters, policy::MatchCondition, problem::Problems, revision::revision,
     unsupported, validation,
 };
@@ -49,6 +49,7 @@ pub fn compile(
         failure_policy: spec.failure_policy,
         pod_selector,
         namespace_selector,
+        partition: Amount::partition(spec.rollout.as_ref()),
         activation: spec.activation,
         opt_out: spec.opt_out,
         operating_system: spec.os,
@@ -57,6 +58,7 @@ pub fn compile(
         parameters,
         match_conditions,
         body,
+        previous: None,
     })
 }
 

@@ -6,6 +6,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    mem,
 };
 
 use crds::keys;
@@ -18,6 +19,7 @@ use crate::{
     journal::{Journal, MapEdits, MetadataEdits},
     json,
     merge::{ANNOTATIONS, Merge, PodEdits, Taken},
+    partition::{self, Places},
     pod::{Metadata, Pod, Spec},
     pod_security::Enforced,
     requests,
@@ -36,6 +38,8 @@ pub struct Request<'a> {
     pub exclusions: &'a Exclusions,
     /// Whether a kubelet asks: the requester is in the group `system:nodes`.
     pub requester_is_node: bool,
+    /// `uid` of the admission request, by which a pod without a name is drawn for a partition.
+    pub uid: &'a str,
 }
 
 /// What happens to a pod.
@@ -49,6 +53,7 @@ pub struct Outcome<'a> {
     pub denied: Option<String>,
     /// What changes in the pod.
     pub edits: Journal,
+    places: Places,
 }
 
 /// What was decided about one policy.
@@ -80,10 +85,11 @@ pub fn inject<'a>(pod: &Pod<'_>, request: &Request<'_>, policies: &'a PolicySet)
         return outcome;
     }
     warn_of_unknown_names(pod, request, policies, &mut outcome);
-    let selected = select_by_metadata(pod, request, policies, &mut outcome);
+    let mut selected = select_by_metadata(pod, request, policies, &mut outcome);
     if selected.is_empty() {
         return outcome;
     }
+    outcome.places = partition::draw(pod, request, &mut selected);
     match read_spec(pod) {
         Ok(spec) => apply(pod, &spec, request.namespace, policies, selected, &mut outcome),
         Err(conflict) => {
@@ -468,7 +474,8 @@ fn finish(pod: &Pod<'_>, edits: Edits<'_>, outcome: &mut Outcome<'_>) {
     if outcome.denied.is_some() || malformed {
         return;
     }
-    let mut metadata = metadata_edits(pod, &outcome.decisions);
+    let places = partition::annotation(mem::take(&mut outcome.places));
+    let mut metadata = metadata_edits(pod, &outcome.decisions, places);
     if let Some((journal, of_pod)) = edits {
         outcome.edits = journal;
         of_pod.set_metadata(
@@ -481,7 +488,11 @@ fn finish(pod: &Pod<'_>, edits: Edits<'_>, outcome: &mut Outcome<'_>) {
 }
 
 /// The label and annotations that say on the pod what was decided.
-fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
+fn metadata_edits(
+    pod: &Pod<'_>,
+    decisions: &[Decision<'_>],
+    places: Option<String>,
+) -> MetadataEdits {
     let metadata = &pod.metadata;
     let mut labels = MapEdits { present: metadata.labels.is_present(), ..Default::default() };
     let mut annotations =
@@ -491,7 +502,7 @@ fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
         _ => None,
     });
     let recorded = recorded_skips(metadata.annotations.value(keys::SKIPPED));
-    let room = room_for_skipped(metadata, injected.as_deref());
+    let room = room_for_skipped(metadata, [&injected, &places]);
     let skipped = policy_map(decisions, |decision| match &decision.reason {
         Reason::Conflict(conflict) if decision.policy.enforced => {
             let recorded = recorded.get(&decision.policy.id.to_string()).cloned();
@@ -505,7 +516,9 @@ fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
         Some(_) => labels.set(keys::INJECTED, label, "true".to_owned()),
         None => labels.remove(keys::INJECTED, label),
     }
-    for (key, wanted) in [(keys::INJECTED, injected), (keys::SKIPPED, skipped)] {
+    for (key, wanted) in
+        [(keys::INJECTED, injected), (keys::SKIPPED, skipped), (keys::PLACE, places)]
+    {
         let found = metadata.annotations.value(key);
         match wanted {
             Some(wanted) => annotations.set(key, found, wanted),
@@ -516,10 +529,11 @@ fn metadata_edits(pod: &Pod<'_>, decisions: &[Decision<'_>]) -> MetadataEdits {
 }
 
 /// Bytes that the reasons may take: the pod of an app must not be refused for what is written about it.
-fn room_for_skipped(metadata: &Metadata<'_>, injected: Option<&str>) -> usize {
+fn room_for_skipped(metadata: &Metadata<'_>, ours: [&Option<String>; 2]) -> usize {
     let others = metadata.annotations.iter().filter(|(key, _)| !key.starts_with(keys::PREFIX));
     let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
-    let taken = others + injected.map_or(0, str::len) + SKIPPED_ROOM;
+    let ours: usize = ours.into_iter().flatten().map(String::len).sum();
+    let taken = others + ours + SKIPPED_ROOM;
     ANNOTATIONS.saturating_sub(taken).min(SKIPPED_ROOM)
 }
 
@@ -542,17 +556,7 @@ fn policy_map(
         return None;
     }
     entries.sort_unstable();
-    let mut map = String::from("{");
-    for (position, (policy, value)) in entries.iter().enumerate() {
-        if position > 0 {
-            map.push(',');
-        }
-        json::push_string(&mut map, policy);
-        map.push(':');
-        json::push_string(&mut map, value);
-    }
-    map.push('}');
-    Some(map)
+    Some(json::text_map(entries.iter().map(|(policy, value)| (policy.as_str(), value.clone()))))
 }
 
 fn named(policy: &Policy) -> String {

@@ -16,6 +16,21 @@ pub(crate) fn string(text: &str) -> String {
     out
 }
 
+/// `{"<key>":"<value>"}` of texts.
+pub(crate) fn text_map<'k>(entries: impl Iterator<Item = (&'k str, String)>) -> String {
+    let mut map = String::from("{");
+    for (position, (key, value)) in entries.enumerate() {
+        if position > 0 {
+            map.push(',');
+        }
+        push_string(&mut map, key);
+        map.push(':');
+        push_string(&mut map, &value);
+    }
+    map.push('}');
+    map
+}
+
 /// Appends one segment of a JSON pointer, with its slash, escaped for the inside of a JSON string.
 pub(crate) fn push_pointer_segment(out: &mut String, segment: &str) {
     out.push('/');

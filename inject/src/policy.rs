@@ -4,7 +4,10 @@ use std::{cmp::Reverse, fmt};
 
 use crds::{Activation, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
 
-use crate::{PolicyId, Selector, body::Body, expression::Expression, parameters::Parameters};
+use crate::{
+    Amount, PolicyId, Selector, Share, body::Body, expression::Expression, parameters::Parameters,
+    partition::Previous,
+};
 
 /// A compiled policy. Made by [`compile`](crate::compile).
 pub struct Policy {
@@ -26,6 +29,8 @@ pub struct Policy {
     pub pod_selector: Selector,
     /// Labels of the namespaces that are reached.
     pub namespace_selector: Selector,
+    /// The pods that stay on the previous revision, once it is [known](Policy::keeping).
+    pub partition: Amount,
     pub(crate) activation: Activation,
     pub(crate) opt_out: OptOut,
     pub(crate) operating_system: OperatingSystem,
@@ -34,6 +39,7 @@ pub struct Policy {
     pub(crate) parameters: Parameters,
     pub(crate) match_conditions: Vec<MatchCondition>,
     pub(crate) body: Body,
+    pub(crate) previous: Option<Previous>,
 }
 
 /// A condition on a pod, compiled.
@@ -63,6 +69,28 @@ impl Policy {
     /// Whether it puts a container of this name into this list.
     pub(crate) fn brings_container(&self, name: &str, list: ContainerList) -> bool {
         self.containers().any(|found| found == (name, list))
+    }
+
+    /// The policy, with a share of the pods kept at its previous revision: `previous` is the same
+    /// policy with the content of that revision.
+    #[must_use]
+    pub fn keeping(self, previous: Self, share: Share) -> Self {
+        Self { previous: Some(Previous { policy: Box::new(previous), share }), ..self }
+    }
+
+    /// The revision that a share of the pods is kept at, and that share.
+    #[must_use]
+    pub fn kept(&self) -> Option<(&str, Share)> {
+        let previous = self.previous.as_ref()?;
+        Some((&previous.policy.revision, previous.share))
+    }
+
+    /// Names of the parameters that pods can set, those of the previous revision included.
+    pub(crate) fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        let previous = self.previous.as_ref().map(|previous| &previous.policy.parameters);
+        let removed = previous.into_iter().flat_map(Parameters::names);
+        let removed = removed.filter(|name| self.parameters.names().all(|known| known != *name));
+        self.parameters.names().chain(removed)
     }
 
     /// Whether its match conditions may read annotations that are not the product's.

@@ -91,8 +91,8 @@ pub(crate) fn unknown_parameters(
         let id = PolicyId { name: policy.to_owned(), ..id };
         match policies.get(&id) {
             None => unknown.push((key.to_owned(), format!("there is no {} {id}", id.kind()))),
-            Some(found) if found.parameters.names().all(|known| known != parameter) => {
-                let known: Vec<&str> = found.parameters.names().collect();
+            Some(found) if found.parameter_names().all(|known| known != parameter) => {
+                let known: Vec<&str> = found.parameter_names().collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 unknown.push((
                     key.to_owned(),

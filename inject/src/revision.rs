@@ -11,6 +11,8 @@ use crds::PolicySpec;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::PolicyId;
+
 /// Hexadecimal digits kept: 80 bits, and short enough for an object name beside a policy's.
 const DIGITS: usize = 20;
 /// The fields of a spec that are its content.
@@ -47,6 +49,13 @@ pub fn revision_of_content(content: &Value) -> String {
     }
     digits.truncate(DIGITS);
     digits
+}
+
+/// Name of the `ControllerRevision` that keeps a revision of a policy: in the policy's namespace, for
+/// the cluster kind in the operator's.
+#[must_use]
+pub fn revision_name(policy: &PolicyId, revision: &str) -> String {
+    format!("{}-{revision}", policy.name)
 }
 
 /// The spec with another content, as for going back to an earlier revision. Selectors, mode,

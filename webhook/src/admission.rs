@@ -65,8 +65,12 @@ pub fn review_pod<'s>(
     let Some(namespace) = snapshot.namespaces.get(name) else {
         return Ok(Reviewed::UnknownNamespace(name.to_owned()));
     };
-    let facts =
-        inject::Request { namespace, exclusions, requester_is_node: request.requester_is_node() };
+    let facts = inject::Request {
+        namespace,
+        exclusions,
+        requester_is_node: request.requester_is_node(),
+        uid: request.uid.as_str(),
+    };
     let mut outcome = inject(pod, &facts, &snapshot.policies);
     let decisions = mem::take(&mut outcome.decisions);
     let answer = pod_answer(outcome, &decisions);

@@ -219,7 +219,8 @@ impl<'s> Merge<'_, 's> {
         let size = |(key, value): (&str, &str)| key.len() + value.len();
         let stays = |(key, _): &(&str, &str)| {
             let is_replaced = |(file, _): &(&str, &str)| file == key;
-            ![keys::INJECTED, keys::SKIPPED].contains(key) && !edits.files.iter().any(is_replaced)
+            ![keys::INJECTED, keys::SKIPPED, keys::PLACE].contains(key)
+                && !edits.files.iter().any(is_replaced)
         };
         let of_pod: usize = self.metadata.annotations.iter().filter(stays).map(size).sum();
         let taken = self.pod.annotations.iter().chain(&self.pod.files);

@@ -92,12 +92,22 @@ pub(crate) fn run_in(namespace: &Namespace, policies: Vec<Policy>, pod: &Value) 
 
 /// Injects policies into the text of a pod.
 pub(crate) fn run_text(namespace: &Namespace, policies: Vec<Policy>, text: &str) -> Seen {
+    run_request(namespace, policies, text, "")
+}
+
+/// Injects policies into the text of a pod that a request of this uid brings.
+pub(crate) fn run_request(
+    namespace: &Namespace,
+    policies: Vec<Policy>,
+    text: &str,
+    uid: &str,
+) -> Seen {
     let mut set = PolicySet::default();
     for policy in policies {
         set.insert(Arc::new(policy));
     }
     let exclusions = Exclusions::new("sidecar-policy-system", &[]);
-    let request = Request { namespace, exclusions: &exclusions, requester_is_node: false };
+    let request = Request { namespace, exclusions: &exclusions, requester_is_node: false, uid };
     let pod: Pod<'_> = serde_json::from_str(text).expect("the pod can be read");
     let outcome = inject(&pod, &request, &set);
     let mut patch = String::new();

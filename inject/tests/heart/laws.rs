@@ -124,7 +124,7 @@ proptest! {
         };
         let (namespace, exclusions) = (namespace(&[]), Exclusions::new("own", &[]));
         let request =
-            Request { namespace: &namespace, exclusions: &exclusions, requester_is_node: true };
+            Request { namespace: &namespace, exclusions: &exclusions, requester_is_node: true, uid: "" };
         if let Ok(pod) = serde_json::from_str::<Pod<'_>>(&text) {
             let mut patch = String::new();
             inject::inject(&pod, &request, &set).edits.write(&mut patch);

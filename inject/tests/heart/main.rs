@@ -19,6 +19,7 @@ mod from_app;
 mod generators;
 mod laws;
 mod outcomes;
+mod partition;
 #[path = "../patch_laws/mod.rs"]
 mod patch_laws;
 mod placement;

@@ -45,7 +45,7 @@ pub(crate) fn run(text: &str, namespace: &Namespace, policies: &[Arc<Policy>]) -
         set.insert(Arc::clone(policy));
     }
     let exclusions = Exclusions::new("sidecar-policy-system", &[]);
-    let request = Request { namespace, exclusions: &exclusions, requester_is_node: false };
+    let request = Request { namespace, exclusions: &exclusions, requester_is_node: false, uid: "" };
     let pod: Pod<'_> = inject::read(text).ok()?;
     let outcome = inject(&pod, &request, &set);
     let mut patch = String::new();

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     clashes::{Clashing, Other},
-    serving::Coverage,
+    serving::{Coverage, Kept},
 };
 use crate::{rollout::Progress, shorten::shortened};
 
@@ -150,7 +150,7 @@ fn ready(facts: &Facts<'_>) -> Finding {
         }
         Configuration::Applied { merged } => *merged,
     };
-    let Coverage { serving, endpoints, problem } = &facts.coverage;
+    let Coverage { serving, endpoints, problem, kept } = &facts.coverage;
     if *endpoints == 0 {
         return finding(
             false,
@@ -158,12 +158,25 @@ fn ready(facts: &Facts<'_>) -> Finding {
             "no webhook replica is ready; look at the pods of the webhook's Deployment",
         );
     }
+    let what = match kept {
+        Some(Kept::At(revision)) => {
+            format!(
+                "this generation, and revision {revision} for the share of new pods that spec.rollout.partition keeps at it"
+            )
+        }
+        Some(Kept::Lost(revision)) => {
+            format!(
+                "this generation; the content of revision {revision} is not stored, so spec.rollout.partition cannot keep new pods at it and they get the current one"
+            )
+        }
+        None => "this generation".to_owned(),
+    };
     if serving < endpoints {
         let problem = problem.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         return finding(
             false,
             "WebhookNotServing",
-            format!("{serving} of {endpoints} webhook replicas serve this generation{problem}"),
+            format!("{serving} of {endpoints} webhook replicas serve {what}{problem}"),
         );
     }
     let note = if merged {
@@ -174,7 +187,7 @@ fn ready(facts: &Facts<'_>) -> Finding {
     finding(
         true,
         "Serving",
-        format!("{serving} of {endpoints} webhook replicas serve this generation{note}"),
+        format!("{serving} of {endpoints} webhook replicas serve {what}{note}"),
     )
 }
 

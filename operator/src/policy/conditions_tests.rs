@@ -5,7 +5,7 @@ use rstest::rstest;
 use super::*;
 
 fn coverage(serving: usize, endpoints: usize, problem: Option<&str>) -> Coverage {
-    Coverage { serving, endpoints, problem: problem.map(ToOwned::to_owned) }
+    Coverage { serving, endpoints, problem: problem.map(ToOwned::to_owned), kept: None }
 }
 
 fn applied() -> Configuration {
@@ -31,7 +31,7 @@ fn evaluate(
         clashing: &Clashing::default(),
         coverage,
         configuration,
-        progress: Progress::on_recreate(),
+        progress: Progress::on_recreate(false),
     };
     conditions(&facts, previous, at(now))
 }
@@ -78,6 +78,14 @@ fn find<'c>(conditions: &'c [Condition], kind: &str) -> &'c Condition {
 #[case::not_configured(
     coverage(2, 2, None), Configuration::Pending("it is missing".to_owned()),
     "False", "WebhookNotConfigured", "it is missing"
+)]
+#[case::a_partition_is_not_served_yet(
+    Coverage { kept: Some(Kept::At("old".to_owned())), ..coverage(1, 2, None) }, applied(),
+    "False", "WebhookNotServing", "and revision old for the share of new pods"
+)]
+#[case::a_partition_without_a_content(
+    Coverage { kept: Some(Kept::Lost("old".to_owned())), ..coverage(2, 2, None) }, applied(),
+    "True", "Serving", "the content of revision old is not stored"
 )]
 #[case::merged(
     coverage(2, 2, None), Configuration::Applied { merged: true },

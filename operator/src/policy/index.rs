@@ -258,6 +258,7 @@ impl Index {
             Some(namespace) => self.namespaces.get_key_value(namespace).into_iter().collect(),
             None => self.namespaces.iter().collect(),
         };
+        let policy = &id.to_string();
         let mut pods: Vec<_> = entries
             .into_iter()
             .flat_map(|(namespace, entry)| {
@@ -272,7 +273,7 @@ impl Index {
                         }
                         None => None,
                     };
-                    Some(rollout_pod(namespace, name, &pod.pod, state?))
+                    Some(rollout_pod(namespace, name, &pod.pod, policy, state?))
                 })
             })
             .collect();
@@ -482,12 +483,14 @@ fn rollout_pod<'i>(
     namespace: &'i str,
     name: &'i str,
     pod: &'i Pod,
+    policy: &str,
     state: PodState<'i>,
 ) -> RolloutPod<'i> {
     RolloutPod {
         namespace,
         name,
         uid: pod.uid,
+        placed_by: pod.placed_by(policy),
         owner: pod.template.owner.as_ref(),
         state,
         available: pod.available,

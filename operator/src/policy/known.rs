@@ -106,12 +106,19 @@ impl KnownPolicy {
     /// The revision before the current one. `history`: the newest other one that is stored, for a
     /// status that was lost.
     pub(super) fn previous_revision(&self, history: Option<String>) -> Option<String> {
-        let current = self.compiled.as_ref().map(|policy| policy.revision.as_str());
-        match (&self.status.revision, current) {
-            (Some(stored), Some(current)) if stored != current => Some(stored.clone()),
-            (None, Some(_)) => history,
-            _ => self.status.previous_revision.clone(),
+        match (&self.compiled, &self.status.revision) {
+            (Some(_), None) => history,
+            (Some(policy), Some(_)) => {
+                inject::previous_revision(&self.status, &policy.revision).map(str::to_owned)
+            }
+            (None, _) => self.status.previous_revision.clone(),
         }
+    }
+
+    /// The revision that its partition keeps pods at, as webhook replicas find it in the status.
+    pub(super) fn kept_revision(&self) -> Option<&str> {
+        let policy = self.compiled.as_ref().filter(|policy| !policy.partition.is_none())?;
+        inject::previous_revision(&self.status, &policy.revision)
     }
 
     /// What is written in the policy is the same as long as this is.
@@ -184,6 +191,10 @@ impl KnownPolicy {
             // What runs is still the last revision that compiled.
             revision: revision.or_else(|| self.status.revision.clone()),
             previous_revision: self.previous_revision(history),
+            partitioned: match &self.compiled {
+                Some(policy) => !policy.partition.is_none(),
+                None => self.status.partitioned,
+            },
             pods,
             skipped,
             overhead: None,

@@ -51,7 +51,7 @@ fn observed(history: Option<&str>) -> Observed {
         counts: Default::default(),
         coverage: Coverage::default(),
         configuration: Configuration::Applied { merged: false },
-        progress: Progress::on_recreate(),
+        progress: Progress::on_recreate(false),
         history: history.map(str::to_owned),
     }
 }

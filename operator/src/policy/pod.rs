@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use inject::Place;
 use k8s_openapi::{
     NamespaceResourceScope,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
@@ -10,12 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     owner::{Owner, Uid},
-    rollout::Updated,
+    rollout::{PlacedBy, Updated},
     shorten::shortened,
 };
 
 /// Annotation of mirror pods; it counts only with an owner of kind `Node`.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Characters that the API server adds to a `generateName`.
+const GENERATED: usize = 5;
+/// Longest `generateName` of which nothing is cut off for them.
+const LONGEST_PREFIX: usize = 58;
 /// Longest reason that is kept of a pod's annotation, in bytes.
 const REASON_LENGTH: usize = 256;
 
@@ -169,6 +174,10 @@ pub(super) struct Pod {
     pub(super) available: bool,
     /// It is being deleted, and no longer counts.
     pub(super) ending: bool,
+    /// Whoever made it named it.
+    is_named: bool,
+    /// Policy -> place in the order of its pods, by the pod's own word. Few pods have any.
+    places: BTreeMap<String, Place>,
     /// Whether each of the template's containers is ready or has done its work.
     ready: Box<[bool]>,
 }
@@ -188,6 +197,7 @@ impl WatchedPod {
             .and_then(|text| Updated::read(&text))
             .filter(|updated| updated.uid == uid);
         annotations.remove(crds::keys::RESTARTED_FOR);
+        let places = annotations.remove(crds::keys::PLACE).map(|text| Place::recorded(&text));
         let awaits_restart = |status: &ContainerStatus| {
             let before = updated.as_ref().and_then(|updated| updated.restarts.get(&status.name));
             before.is_some_and(|before| status.restart_count <= *before)
@@ -224,6 +234,10 @@ impl WatchedPod {
         let skipped = read(annotations.remove(crds::keys::SKIPPED));
         annotations.retain(|key, _| is_ours(key));
         let generated = self.metadata.generate_name.is_some();
+        let is_named = is_named(
+            self.metadata.name.as_deref().unwrap_or_default(),
+            self.metadata.generate_name.as_deref(),
+        );
         let selected = serde_json::json!({
             "metadata": {
                 "name": self.metadata.name.as_ref().filter(|_| !generated),
@@ -266,6 +280,8 @@ impl WatchedPod {
                 .max(updated.as_ref().map_or(0, |updated| updated.at.as_second())),
             available: settled && readiness.is_some_and(|condition| condition.status == "True"),
             ending: self.metadata.deletion_timestamp.is_some(),
+            is_named,
+            places: places.unwrap_or_default(),
             ready: ready.into(),
         })
     }
@@ -298,6 +314,15 @@ impl Pod {
         !self.template.containers.is_empty()
     }
 
+    /// What its place in the order of a policy is found by.
+    pub(super) fn placed_by(&self, policy: &str) -> PlacedBy {
+        match self.places.get(policy) {
+            Some(place) => PlacedBy::Itself(*place),
+            None if self.is_named => PlacedBy::Name,
+            None => PlacedBy::Uid,
+        }
+    }
+
     /// Whether the container is ready; `None` when the pod has no status of it.
     pub(super) fn is_ready(&self, container: &str) -> Option<bool> {
         let containers = &self.template.containers;
@@ -309,6 +334,13 @@ impl Pod {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// Whether a pod came with its name. A StatefulSet gives its pods a name and a `generateName`.
+fn is_named(name: &str, generate_name: Option<&str>) -> bool {
+    let Some(prefix) = generate_name else { return true };
+    let prefix = prefix.get(..LONGEST_PREFIX).unwrap_or(prefix);
+    name.strip_prefix(prefix).is_none_or(|rest| rest.len() != GENERATED)
 }
 
 fn is_ours(key: &str) -> bool {
@@ -326,4 +358,41 @@ fn read<T: From<String>>(annotation: Option<String>) -> BTreeMap<String, T> {
 
 fn seconds(time: Option<Time>) -> i64 {
     time.map_or(0, |time| time.0.as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::bare("api", None, true)]
+    #[case::of_a_stateful_set("web-0", Some("web-"), true)]
+    #[case::of_a_replica_set("api-5d8f7c9b6-x2vzk", Some("api-5d8f7c9b6-"), false)]
+    fn who_named_a_pod(#[case] name: &str, #[case] generate: Option<&str>, #[case] named: bool) {
+        assert_eq!(is_named(name, generate), named);
+    }
+
+    #[test]
+    fn a_long_generate_name_is_cut_for_what_is_added() {
+        let name = format!("{}x2vzk", "a".repeat(58));
+        assert!(!is_named(&name, Some(&"a".repeat(62))));
+    }
+
+    #[test]
+    fn a_place_is_no_part_of_what_pods_share() {
+        let pod = |place: &str| {
+            let annotations =
+                json!({ crds::keys::PLACE: json!({ "shop/log": place }).to_string() });
+            let metadata = json!({ "name": "api", "uid": "u", "annotations": annotations });
+            let pod: WatchedPod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+            pod.into_pod().unwrap()
+        };
+        let (one, other) = (pod("12.34%"), pod("56.78%"));
+        assert_eq!(one.template, other.template);
+        assert_ne!(one.placed_by("shop/log"), other.placed_by("shop/log"));
+        assert_eq!(one.placed_by("shop/other"), PlacedBy::Name);
+    }
 }

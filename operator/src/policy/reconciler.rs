@@ -30,7 +30,7 @@ use super::{
     known::{KnownPolicy, Observed},
     listing::{Change, Listing},
     pod::WatchedPod,
-    serving::Answers,
+    serving::{Answers, Coverage, Kept},
     writer::{StatusWrite, Writer},
 };
 use crate::{
@@ -429,7 +429,7 @@ impl Reconciler {
             .into_iter()
             .filter_map(|id| {
                 let known = self.policies.get(&id)?;
-                let coverage = self.answers.coverage(&id, &known.uid, known.generation);
+                let coverage = self.coverage(&id, known);
                 let configuration = known.configuration(&id, published.as_deref());
                 let serving = coverage.endpoints > 0
                     && coverage.serving == coverage.endpoints
@@ -488,7 +488,7 @@ impl Reconciler {
         };
         if !known.settings.is_active() {
             self.rollouts.forget(id);
-            return Progress::on_recreate();
+            return Progress::on_recreate(known.settings.is_partitioned());
         }
         if !policy.enforced {
             self.rollouts.forget(id);
@@ -534,9 +534,21 @@ impl Reconciler {
         });
     }
 
+    /// Which replicas serve a policy as it is.
+    fn coverage(&self, id: &PolicyId, known: &KnownPolicy) -> Coverage {
+        let kept = known.kept_revision().map(|revision| {
+            if self.keeper.history.has(id, &known.uid, revision) {
+                Kept::At(revision.to_owned())
+            } else {
+                Kept::Lost(revision.to_owned())
+            }
+        });
+        self.answers.coverage(id, &known.uid, known.generation, kept)
+    }
+
     fn is_waiting_for_replicas(&self) -> bool {
         self.policies.iter().any(|(id, known)| {
-            let coverage = self.answers.coverage(id, &known.uid, known.generation);
+            let coverage = self.coverage(id, known);
             known.compiled.is_some() && coverage.serving < coverage.endpoints
         })
     }

@@ -66,34 +66,57 @@ pub(super) struct Served {
 struct ServedPolicy {
     uid: String,
     generation: i64,
+    /// The revision that it keeps pods at.
+    #[serde(default)]
+    previous: Option<String>,
 }
 
 /// How many replicas serve a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Coverage {
-    /// Replicas that serve this very generation.
+    /// Replicas that serve this very generation, and the revision that pods are kept at.
     pub(super) serving: usize,
     /// Replicas that are ready.
     pub(super) endpoints: usize,
     /// What is the matter with one that does not, if it did not answer.
     pub(super) problem: Option<String>,
+    /// The revision that a partition keeps pods at.
+    pub(super) kept: Option<Kept>,
+}
+
+/// The revision that a partition keeps pods at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Its content is stored.
+    At(String),
+    /// Its content is not, so new pods get the current revision.
+    Lost(String),
 }
 
 impl Answers {
-    /// How many replicas serve this generation of a policy.
-    pub(super) fn coverage(&self, id: &PolicyId, uid: &str, generation: i64) -> Coverage {
+    /// How many replicas serve this generation of a policy, and keep pods where they should.
+    pub(super) fn coverage(
+        &self,
+        id: &PolicyId,
+        uid: &str,
+        generation: i64,
+        kept: Option<Kept>,
+    ) -> Coverage {
+        let keeps = |served: &ServedPolicy| match &kept {
+            Some(Kept::At(revision)) => served.previous.as_ref() == Some(revision),
+            Some(Kept::Lost(_)) | None => true,
+        };
         let key = id.to_string();
         let serving = self.replicas.values().filter(|answer| {
-            answer
-                .as_ref()
-                .ok()
-                .and_then(|served| served.policies.get(&key))
-                .is_some_and(|served| served.uid == uid && served.generation == generation)
+            answer.as_ref().ok().and_then(|served| served.policies.get(&key)).is_some_and(
+                |served| served.uid == uid && served.generation == generation && keeps(served),
+            )
         });
         let problem = self.replicas.iter().find_map(|(address, answer)| {
             answer.as_ref().err().map(|problem| format!("{address}: {problem}"))
         });
-        Coverage { serving: serving.count(), endpoints: self.replicas.len(), problem }
+        let serving = serving.count();
+        Coverage { serving, endpoints: self.replicas.len(), problem, kept }
     }
 }
 

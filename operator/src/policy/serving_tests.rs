@@ -73,10 +73,32 @@ fn coverage_counts_this_very_policy_and_generation() {
         ]
         .into(),
     };
-    let found = answers.coverage(&log, "u", 3);
+    let found = answers.coverage(&log, "u", 3, None);
     assert_eq!((found.serving, found.endpoints), (1, 3));
     assert_eq!(found.problem.as_deref(), Some("10.0.0.3:8443: no connection"));
-    assert_eq!(answers.coverage(&log, "another", 3).serving, 0);
-    assert_eq!(answers.coverage(&PolicyId::cluster("log"), "u", 3).serving, 0);
-    assert_eq!(answers.coverage(&PolicyId::namespaced("shop", "bad"), "u", 3).serving, 0);
+    assert_eq!(answers.coverage(&log, "another", 3, None).serving, 0);
+    assert_eq!(answers.coverage(&PolicyId::cluster("log"), "u", 3, None).serving, 0);
+    assert_eq!(answers.coverage(&PolicyId::namespaced("shop", "bad"), "u", 3, None).serving, 0);
+}
+
+#[test]
+fn a_replica_serves_a_partition_only_with_the_revision_that_pods_are_kept_at() {
+    let replica = |previous: Option<&str>| -> Served {
+        let served = json!({ "uid": "u", "generation": 3, "previous": previous });
+        serde_json::from_value(json!({ "policies": { "shop/log": served } })).unwrap()
+    };
+    let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 8443));
+    let answers = Answers {
+        replicas: [
+            (address(1), Ok(replica(Some("old")))),
+            (address(2), Ok(replica(None))),
+            (address(3), Ok(replica(Some("older")))),
+        ]
+        .into(),
+    };
+    let log = PolicyId::namespaced("shop", "log");
+    let serving = |kept| answers.coverage(&log, "u", 3, kept).serving;
+    assert_eq!(serving(Some(Kept::At("old".to_owned()))), 1);
+    assert_eq!(serving(Some(Kept::Lost("old".to_owned()))), 3);
+    assert_eq!(serving(None), 3);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::{ClusterSidecarPolicy, GROUP, PolicySpec, SidecarPolicy, VERSION, keys};
-use inject::PolicyId;
+use inject::{PolicyId, revision_name};
 use k8s_openapi::{
     api::apps::v1::ControllerRevision,
     apimachinery::pkg::{
@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{api, object_name, plan::Change};
+use super::{api, plan::Change};
 use crate::context::{Context, FIELD_MANAGER, WriteError};
 
 /// The revisions of a policy could not be kept.
@@ -110,7 +110,7 @@ pub(crate) async fn read(
     revision: &str,
 ) -> Result<Option<Value>, WriteError> {
     let api = api(context, policy);
-    let name = object_name(policy, revision);
+    let name = revision_name(policy, revision);
     let found = context.write(api.get_opt(&name)).await?;
     let stored = found.and_then(|found| found.data).map(|data| data.0);
     Ok(stored.filter(|stored| inject::revision_of_content(stored) == revision))
@@ -154,7 +154,7 @@ fn object(
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     ControllerRevision {
         metadata: ObjectMeta {
-            name: Some(object_name(policy, revision)),
+            name: Some(revision_name(policy, revision)),
             labels: Some(labels),
             owner_references: Some(vec![OwnerReference {
                 api_version: format!("{GROUP}/{VERSION}"),

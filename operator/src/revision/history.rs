@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crds::keys;
-use inject::PolicyId;
+use inject::{PolicyId, revision_name};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 
 /// Namespace and name of an object.
@@ -78,7 +78,7 @@ impl History {
             uid: object.metadata.uid.clone().unwrap_or_default(),
             policy_uid: owners.next().map(|owner| owner.uid.clone()).unwrap_or_default(),
             number: object.revision,
-            revision: revision.filter(|revision| name == super::object_name(&policy, revision)),
+            revision: revision.filter(|revision| name == revision_name(&policy, revision)),
         };
         self.policies.entry(policy.clone()).or_default().insert(name, stored);
         Some(policy)

@@ -31,11 +31,6 @@ pub(crate) fn api(context: &Context, policy: &PolicyId) -> Api<ControllerRevisio
     Api::namespaced(context.client.clone(), namespace)
 }
 
-/// Name of the object that keeps a revision.
-pub(crate) fn object_name(policy: &PolicyId, revision: &str) -> String {
-    format!("{}-{revision}", policy.name)
-}
-
 /// Keeps revisions, those of one policy after another's.
 pub(crate) struct Keeper {
     context: Arc<Context>,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use inject::PolicyId;
+use inject::{PolicyId, revision_name};
 
-use super::{history::Stored, object_name};
+use super::history::Stored;
 
 /// Revisions kept beside the current one, unless the policy says otherwise.
 const HISTORY_LIMIT: usize = 10;
@@ -55,7 +55,7 @@ pub(super) fn plan(
     wanted: &Wanted<'_>,
     stored: &BTreeMap<String, Stored>,
 ) -> Vec<Change> {
-    let name = object_name(policy, wanted.revision);
+    let name = revision_name(policy, wanted.revision);
     let is_ours = |stored: &Stored| stored.policy_uid == wanted.uid;
     let delete = |name: &str, stored: &Stored| Change::Delete {
         name: name.to_owned(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use inject::Place;
+
 use super::{
     RolloutPermissions,
     difference::Difference,
@@ -21,6 +23,8 @@ pub(crate) struct RolloutPod<'p> {
     pub(crate) name: &'p str,
     /// Its uid.
     pub(crate) uid: Uid,
+    /// What its place in the order of the policy is found by.
+    pub(crate) placed_by: PlacedBy,
     /// Its controller.
     pub(crate) owner: Option<&'p Owner>,
     /// How it stands to the policy.
@@ -35,6 +39,17 @@ pub(crate) struct RolloutPod<'p> {
     pub(crate) changed: i64,
     /// It is a Windows pod.
     pub(crate) is_windows: bool,
+}
+
+/// What the place of a pod in the order of a policy is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlacedBy {
+    /// Its own word: it was drawn when it was created.
+    Itself(Place),
+    /// Its name, which whoever made it gave it.
+    Name,
+    /// Its uid.
+    Uid,
 }
 
 /// How a pod stands to the policy.
@@ -169,6 +184,16 @@ impl RolloutPod<'_> {
     /// `namespace/name`.
     pub(super) fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Its place in the order in which the policy keeps pods back: the one that it was admitted by, and
+    /// that a pod of the same name would be admitted by.
+    pub(super) fn place(&self, policy_uid: &str) -> Place {
+        match self.placed_by {
+            PlacedBy::Itself(place) => place,
+            PlacedBy::Name => Place::of_name(policy_uid, self.namespace, self.name),
+            PlacedBy::Uid => Place::of_pod(policy_uid, &self.uid.bytes()),
+        }
     }
 
     /// The pod as steps name it.

@@ -36,7 +36,7 @@ use crate::context::Context;
 use apply::Errand;
 use memory::{Memory, Outcome, Subject};
 
-pub(crate) use facts::{Facts, PodState, RolloutPod};
+pub(crate) use facts::{Facts, PlacedBy, PodState, RolloutPod};
 pub(crate) use in_place::Updated;
 pub(crate) use progress::{COMPLETE, Progress};
 pub(crate) use settings::Settings;

@@ -69,7 +69,7 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
 /// What is said while there is nothing to do.
 fn at_rest(facts: &Facts<'_>) -> Progress {
     if facts.settings.strategy == RolloutStrategy::OnRecreate {
-        return Progress::on_recreate();
+        return Progress::on_recreate(facts.settings.is_partitioned());
     }
     let (current, all) = share(facts.pods);
     if current == all {
@@ -85,11 +85,11 @@ fn at_rest(facts: &Facts<'_>) -> Progress {
 fn todo<'f>(facts: &Facts<'f>) -> Vec<&'f RolloutPod<'f>> {
     let settings = facts.settings;
     let (_, all) = share(facts.pods);
+    let kept = settings.kept(all);
     let needs = |pod: &&RolloutPod<'_>| match pod.state {
         _ if pod.ending => false,
         PodState::Outdated { .. } => {
-            settings.strategy != RolloutStrategy::OnRecreate
-                && !settings.keeps(facts.uid, pod.uid, all)
+            settings.strategy != RolloutStrategy::OnRecreate && !kept.keeps(pod.place(facts.uid))
         }
         PodState::Missing => settings.repair,
         PodState::Current { .. } | PodState::Skipped => false,

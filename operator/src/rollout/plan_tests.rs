@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use inject::Place;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{
     super::{
-        RolloutPermissions, Settings, Workloads,
+        PlacedBy, RolloutPermissions, Settings, Workloads,
         difference::{ContainerChange, Difference},
         memory::{Memory, Outcome},
     },
@@ -30,6 +31,7 @@ struct Made {
     created: i64,
     changed: i64,
     is_windows: bool,
+    placed_by: PlacedBy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +53,7 @@ fn made(name: &str, state: State) -> Made {
         created: LONG_AGO,
         changed: LONG_AGO,
         is_windows: false,
+        placed_by: PlacedBy::Uid,
     }
 }
 
@@ -158,6 +161,7 @@ impl World {
                 namespace: "shop",
                 name: &made.name,
                 uid: Uid::of(&made.name),
+                placed_by: made.placed_by,
                 owner: made.owner.as_ref(),
                 state: match made.state {
                     State::Current => PodState::Current { ready: true },
@@ -610,6 +614,59 @@ fn a_partition_keeps_its_share_and_moves_nothing_back() {
     world.assert_rests("Complete", "the others stay as they are by spec.rollout.partition");
     world.pods.iter_mut().for_each(|pod| pod.state = State::Current);
     world.assert_rests("Complete", "all 20 pods");
+}
+
+/// Place of a pod that was admitted with this one written on it.
+fn drawn(percent: &str) -> PlacedBy {
+    let places = Place::recorded(&json!({ "shop/log": percent }).to_string());
+    PlacedBy::Itself(places["shop/log"])
+}
+
+#[rstest]
+#[case("49.99%", true)]
+#[case("50.00%", false)]
+fn a_pod_that_was_drawn_when_it_was_created_is_not_drawn_again(
+    #[case] place: &str,
+    #[case] stays: bool,
+) {
+    let rollout = json!({ "strategy": "Restart", "partition": "50%", "maxUnavailable": "100%" });
+    let mut pods = deployed("api", 20, State::Outdated);
+    for pod in &mut pods {
+        pod.placed_by = drawn(place);
+    }
+    let api = id(WorkloadKind::Deployment, "api");
+    let world = world(rollout, pods).with_workload(api, workload());
+    if stays {
+        world.assert_rests("Complete", "0 of 20 pods are current; the others stay as they are");
+    } else {
+        assert_eq!(world.steps(), ["restart api"]);
+    }
+}
+
+#[test]
+fn what_a_named_pod_was_admitted_by_decides_about_it_while_it_runs() {
+    let rollout = json!({ "strategy": "InPlace", "partition": "50%", "maxUnavailable": "100%" });
+    let mut pods = some(20, State::Outdated);
+    for pod in &mut pods {
+        pod.placed_by = PlacedBy::Name;
+    }
+    let world = world(rollout, pods).with_difference(Ok(change()));
+    let half = inject::Amount::Percent(50).share(20);
+    let moves = |pod: &&Made| !half.keeps(Place::of_name("policy", "shop", &pod.name));
+    let expected: Vec<String> =
+        world.pods.iter().filter(moves).map(|pod| format!("change {}", pod.name)).collect();
+    assert_eq!(world.steps(), expected);
+}
+
+#[test]
+fn a_smaller_partition_moves_some_more() {
+    let moved = |partition: &str| {
+        let rollout =
+            json!({ "strategy": "InPlace", "partition": partition, "maxUnavailable": "100%" });
+        world(rollout, some(20, State::Outdated)).with_difference(Ok(change())).steps()
+    };
+    let (few, many) = (moved("80%"), moved("40%"));
+    assert!(few.len() < many.len() && few.iter().all(|step| many.contains(step)));
 }
 
 #[test]

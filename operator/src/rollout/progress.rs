@@ -42,12 +42,13 @@ impl Progress {
     }
 
     /// Nothing is done to running pods.
-    pub(crate) fn on_recreate() -> Self {
-        Self::new(
-            true,
-            ON_RECREATE,
-            "new pods get the current revision; running pods change when they are next created",
-        )
+    pub(crate) fn on_recreate(is_partitioned: bool) -> Self {
+        let message = if is_partitioned {
+            "new pods get the current revision, but for the share that spec.rollout.partition keeps at the previous one; running pods change when they are next created"
+        } else {
+            "new pods get the current revision; running pods change when they are next created"
+        };
+        Self::new(true, ON_RECREATE, message)
     }
 
     /// The mode of the policy is `Audit`.

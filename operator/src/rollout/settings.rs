@@ -1,10 +1,7 @@
 //! `spec.rollout` as it is carried out: defaults filled in, amounts read.
 
 use crds::{Fallback, Rollout, RolloutStrategy};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-use crate::owner::Uid;
+use inject::{Amount, Share};
 
 /// Default of `progressDeadlineSeconds`.
 const DEADLINE: i32 = 600;
@@ -26,27 +23,20 @@ pub(crate) struct Settings {
     partition: Amount,
 }
 
-/// A number of pods, or a share of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Amount {
-    Pods(i64),
-    Percent(i64),
-}
-
 impl Settings {
     /// Reads what a policy says.
     pub(crate) fn read(rollout: Option<&Rollout>) -> Self {
         let default = Rollout::default();
         let rollout = rollout.unwrap_or(&default);
-        let amount = |value: &Option<Value>, default| value.as_ref().map_or(default, Amount::read);
+        let max_unavailable = rollout.max_unavailable.as_ref();
         Self {
             strategy: rollout.strategy,
             fallback: rollout.fallback,
             paused: rollout.paused,
             repair: rollout.repair,
             deadline: rollout.progress_deadline_seconds.unwrap_or(DEADLINE).into(),
-            max_unavailable: amount(&rollout.max_unavailable, Amount::Percent(10)),
-            partition: amount(&rollout.partition, Amount::Pods(0)),
+            max_unavailable: max_unavailable.map_or(Amount::Percent(10), Amount::read),
+            partition: Amount::partition(Some(rollout)),
         }
     }
 
@@ -71,44 +61,21 @@ impl Settings {
         }
     }
 
-    /// Whether this pod, one of so many, stays at the revision that it has. The answer for a pod
-    /// never changes while the partition and, where that is a number, the number of pods does not.
-    pub(crate) fn keeps(&self, policy_uid: &str, pod: Uid, pods: i64) -> bool {
-        let share = match self.partition {
-            Amount::Percent(percent) => (percent, 100),
-            Amount::Pods(count) => (count, pods.max(1)),
-        };
-        let place = u64::from(place(policy_uid, pod));
-        let (Ok(part), Ok(whole)) = (u64::try_from(share.0), u64::try_from(share.1)) else {
-            return false;
-        };
-        place.saturating_mul(whole) < part.saturating_mul(1 << 32)
+    /// Whether a partition keeps pods back.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        !self.partition.is_none()
     }
-}
 
-/// The place of a pod among all, as a fraction of 2^32. Each policy has an order of its own.
-fn place(policy_uid: &str, pod: Uid) -> u32 {
-    let mut hash = Sha256::new();
-    hash.update(policy_uid.as_bytes());
-    hash.update([0]);
-    hash.update(pod.bytes());
-    let mut bytes = [0; 4];
-    bytes.copy_from_slice(&hash.finalize()[..4]);
-    u32::from_be_bytes(bytes)
-}
-
-impl Amount {
-    /// The schema lets nothing else through than numbers and percentages.
-    fn read(value: &Value) -> Self {
-        let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse().ok());
-        percent.map_or_else(|| Self::Pods(value.as_i64().unwrap_or(0)), Self::Percent)
+    /// The part of a policy's order of so many pods that stays at the revision it has.
+    pub(crate) fn kept(&self, pods: i64) -> Share {
+        self.partition.share(pods)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -137,27 +104,5 @@ mod tests {
     fn what_may_be_touched(#[case] rollout: Value, #[case] active: bool, #[case] restarts: bool) {
         let settings = settings(rollout);
         assert_eq!((settings.is_active(), settings.restarts()), (active, restarts));
-    }
-
-    fn kept(rollout: Value, policy: &str) -> Vec<usize> {
-        let settings = settings(rollout);
-        (0..1000).filter(|n| settings.keeps(policy, Uid::of(&format!("pod-{n}")), 1000)).collect()
-    }
-
-    #[test]
-    fn a_partition_keeps_its_share() {
-        assert_eq!(kept(json!({ "partition": "0%" }), "a").len(), 0);
-        assert_eq!(kept(json!({ "partition": "100%" }), "a").len(), 1000);
-        let share = kept(json!({ "partition": "30%" }), "a");
-        assert!((250..350).contains(&share.len()), "{}", share.len());
-        assert_eq!(kept(json!({ "partition": 300 }), "a"), share);
-        assert_ne!(kept(json!({ "partition": "30%" }), "b"), share, "every policy keeps others");
-    }
-
-    #[test]
-    fn a_smaller_partition_keeps_some_of_the_same_pods() {
-        let many = kept(json!({ "partition": "60%" }), "a");
-        let few = kept(json!({ "partition": "20%" }), "a");
-        assert!(few.iter().all(|pod| many.contains(pod)));
     }
 }
