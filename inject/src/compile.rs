@@ -5,7 +5,7 @@ use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 use crate::{
     Amount, Invalid, Policy, PolicyId, Selector, body::Body, expression::Expression,
     parameters::Parameters, policy::MatchCondition, problem::Problems, revision::revision,
-    unsupported, validation,
+    validation,
 };
 
 /// Compiles a policy.
@@ -20,7 +20,6 @@ pub fn compile(
 ) -> Result<Policy, Invalid> {
     let mut problems = Problems::default();
     validation::policy_name(&id.name, &mut problems);
-    unsupported::refuse(spec, &mut problems);
     let pod_selector =
         Selector::compile(spec.pod_selector.as_ref(), "spec.podSelector", &mut problems);
     let namespace_selector = namespace_selector(&id, spec, &mut problems);

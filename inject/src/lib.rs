@@ -43,7 +43,6 @@ mod select;
 mod selector;
 mod shape;
 mod template;
-mod unsupported;
 mod validation;
 mod workload;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crds::PolicySpec;
-use inject::{Invalid, Namespace, Policy, PolicyId, compile};
+use inject::{Invalid, Namespace, Policy, PolicyId, compile, with_content};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::{
     Resource, ResourceExt as _, api::DynamicObject, core::PartialObjectMeta,
@@ -20,14 +20,17 @@ use kube::{
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::cache::Snapshot;
+use crate::{
+    cache::Snapshot,
+    previous::{WatchedPolicy, kept},
+};
 
 /// A change of something that is watched.
 pub(crate) enum Change {
     /// Of a `SidecarPolicy`.
-    Policy(Event<DynamicObject>),
+    Policy(Event<WatchedPolicy>),
     /// Of a `ClusterSidecarPolicy`.
-    ClusterPolicy(Event<DynamicObject>),
+    ClusterPolicy(Event<WatchedPolicy>),
     /// Of a namespace.
     Namespace(Event<PartialObjectMeta<NamespaceObject>>),
 }
@@ -65,22 +68,22 @@ impl Known {
         complete.then(|| Snapshot { synced: true, ..self.snapshot.clone() })
     }
 
-    fn take_policy(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
+    fn take_policy(&mut self, kind: Kind, event: Event<WatchedPolicy>) -> bool {
         match event {
             Event::Init => self.policies(kind).begin(),
-            Event::InitApply(object) => {
-                let compiled = self.compiled(&object);
-                self.policies(kind).add(id(&object), compiled)
+            Event::InitApply(watched) => {
+                let compiled = self.compiled(&watched);
+                self.policies(kind).add(id(&watched.object), compiled)
             }
             Event::InitDone => {
                 let listed = self.policies(kind).finish();
                 self.replace_policies(kind, listed)
             }
-            Event::Apply(object) => {
-                let compiled = self.compiled(&object);
-                self.set_policy(id(&object), compiled)
+            Event::Apply(watched) => {
+                let compiled = self.compiled(&watched);
+                self.set_policy(id(&watched.object), compiled)
             }
-            Event::Delete(object) => self.remove_policy(&id(&object)),
+            Event::Delete(watched) => self.remove_policy(&id(&watched.object)),
         }
     }
 
@@ -133,10 +136,10 @@ impl Known {
 
     /// Compiles a policy, unless it was compiled before: status is written far more often than spec,
     /// and after a lost watch everything is listed again.
-    fn compiled(&self, object: &DynamicObject) -> Compiled {
-        match self.snapshot.policies.get(&id(object)) {
-            Some(known) if is_of(known, object) => Compiled::Served(Arc::clone(known)),
-            _ => compiled(object),
+    fn compiled(&self, watched: &WatchedPolicy) -> Compiled {
+        match self.snapshot.policies.get(&id(&watched.object)) {
+            Some(known) if is_of(known, &watched.object) => Compiled::Served(Arc::clone(known)),
+            _ => compiled(watched),
         }
     }
 
@@ -220,20 +223,40 @@ enum CompileError {
     Panic,
 }
 
+/// Why new pods are not kept at the previous revision.
+#[derive(Debug, thiserror::Error)]
+enum PreviousError {
+    #[error("its content is not stored, or could not be read")]
+    Absent,
+    #[error("its stored content is not the one that the status names")]
+    Unbelievable,
+    #[error("its stored content: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its content does not go with the rest of the spec: {0}")]
+    Invalid(#[from] Invalid),
+}
+
 fn id(object: &DynamicObject) -> PolicyId {
     PolicyId { namespace: object.namespace(), name: object.name_any() }
 }
 
-/// Whether a policy was compiled from this spec: the API server counts its generations.
+/// Whether a policy was compiled from this spec: the API server counts its generations. Its status
+/// counts only with a partition.
 fn is_of(policy: &Policy, object: &DynamicObject) -> bool {
+    let keeps_the_same = || {
+        let kept = kept(object);
+        policy.kept() == kept.as_ref().map(|(revision, share)| (revision.as_str(), *share))
+    };
     object.metadata.uid.as_deref() == Some(policy.uid.as_str())
         && object.metadata.generation == Some(policy.generation)
+        && (policy.partition.is_none() || keeps_the_same())
 }
 
-fn compiled(object: &DynamicObject) -> Compiled {
+fn compiled(watched: &WatchedPolicy) -> Compiled {
+    let object = &watched.object;
     let generation = object.metadata.generation.unwrap_or_default();
     // Whatever is wrong with one policy, the others go on.
-    let compiled = catch_unwind(AssertUnwindSafe(|| compile_object(object, generation)));
+    let compiled = catch_unwind(AssertUnwindSafe(|| compile_policy(watched, generation)));
     match compiled.unwrap_or(Err(CompileError::Panic)) {
         Ok(policy) => Compiled::Served(Arc::new(policy)),
         Err(error) => {
@@ -244,10 +267,34 @@ fn compiled(object: &DynamicObject) -> Compiled {
     }
 }
 
-fn compile_object(object: &DynamicObject, generation: i64) -> Result<Policy, CompileError> {
+fn compile_policy(watched: &WatchedPolicy, generation: i64) -> Result<Policy, CompileError> {
+    let object = &watched.object;
     let spec = PolicySpec::deserialize(object.data.get("spec").unwrap_or(&Value::Null))?;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    Ok(compile(id(object), uid, generation, &spec)?)
+    let policy = compile(id(object), uid, generation, &spec)?;
+    let Some((revision, share)) = kept(object) else { return Ok(policy) };
+    match compile_previous(&policy, &spec, watched.previous.as_ref(), &revision) {
+        Ok(previous) => Ok(policy.keeping(previous, share)),
+        Err(error) => {
+            tracing::warn!(policy = %policy.id, revision, %error, "no pod is kept at the previous revision");
+            Ok(policy)
+        }
+    }
+}
+
+/// The policy with the content of its previous revision.
+fn compile_previous(
+    policy: &Policy,
+    spec: &PolicySpec,
+    content: Option<&Value>,
+    revision: &str,
+) -> Result<Policy, PreviousError> {
+    let spec = with_content(spec, content.ok_or(PreviousError::Absent)?)?;
+    let previous = compile(policy.id.clone(), &policy.uid, policy.generation, &spec)?;
+    if previous.revision != revision {
+        return Err(PreviousError::Unbelievable);
+    }
+    Ok(previous)
 }
 
 fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> Namespace {

@@ -2,16 +2,16 @@ use serde_json::json;
 
 use super::*;
 
-fn policy(namespace: Option<&str>, name: &str, generation: i64, image: &str) -> DynamicObject {
-    serde_json::from_value(json!({
+fn policy(namespace: Option<&str>, name: &str, generation: i64, image: &str) -> WatchedPolicy {
+    let object = serde_json::from_value(json!({
         "apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
         "metadata": {"name": name, "namespace": namespace, "uid": "u", "generation": generation},
         "spec": {"sidecars": [{"name": "helper", "image": image}]}
-    }))
-    .unwrap()
+    }));
+    WatchedPolicy { object: object.unwrap(), previous: None }
 }
 
-fn shop(name: &str, generation: i64) -> DynamicObject {
+fn shop(name: &str, generation: i64) -> WatchedPolicy {
     policy(Some("shop"), name, generation, "helper:1")
 }
 
@@ -24,7 +24,7 @@ fn namespace_object(name: &str) -> PartialObjectMeta<NamespaceObject> {
 }
 
 /// Has listed the given policies of namespace `shop`, and nothing else.
-fn listed(policies: impl IntoIterator<Item = DynamicObject>) -> Known {
+fn listed(policies: impl IntoIterator<Item = WatchedPolicy>) -> Known {
     let mut known = Known::default();
     relist(&mut known, policies);
     for event in [Event::Init, Event::InitDone] {
@@ -36,7 +36,7 @@ fn listed(policies: impl IntoIterator<Item = DynamicObject>) -> Known {
     known
 }
 
-fn relist(known: &mut Known, policies: impl IntoIterator<Item = DynamicObject>) {
+fn relist(known: &mut Known, policies: impl IntoIterator<Item = WatchedPolicy>) {
     known.take(Change::Policy(Event::Init));
     for policy in policies {
         assert!(!known.take(Change::Policy(Event::InitApply(policy))));
@@ -83,9 +83,9 @@ fn a_policy_that_does_not_compile_is_left_out_and_the_others_go_on() {
 #[test]
 fn a_spec_of_the_wrong_type_is_left_out() {
     let mut wrong = shop("wrong", 1);
-    wrong.data["spec"] = json!({"sidecars": {}});
+    wrong.object.data["spec"] = json!({"sidecars": {}});
     let mut absent = shop("absent", 2);
-    absent.data = json!({});
+    absent.object.data = json!({});
     assert_eq!(shown(&listed([wrong, absent])), ["!shop/absent 2", "!shop/wrong 1"]);
 }
 
@@ -123,19 +123,15 @@ fn namespaces_come_with_labels_and_annotations_and_go() {
 #[test]
 fn a_spec_that_did_not_change_is_not_compiled_again() {
     let mut known = listed([shop("a", 1)]);
-    let served = |known: &Known| {
-        let snapshot = known.snapshot().expect("everything is listed");
-        Arc::clone(snapshot.policies.get(&PolicyId::namespaced("shop", "a")).expect("it is served"))
-    };
     let first = served(&known);
     let mut status_written = shop("a", 1);
-    status_written.data["status"] = json!({"observedGeneration": 1});
+    status_written.object.data["status"] = json!({"observedGeneration": 1});
     assert!(!known.take(Change::Policy(Event::Apply(status_written))));
     relist(&mut known, [shop("a", 1)]);
     assert!(Arc::ptr_eq(&first, &served(&known)));
     // Deleted and made anew while the watch was lost.
     let mut another = shop("a", 1);
-    another.metadata.uid = Some("other".to_owned());
+    another.object.metadata.uid = Some("other".to_owned());
     relist(&mut known, [another]);
     assert_eq!(served(&known).uid, "other");
 }
@@ -170,4 +166,97 @@ fn a_snapshot_stays_as_it_is() {
     assert_eq!(before.policies.iter().map(|policy| policy.generation).collect::<Vec<_>>(), [1]);
     assert_eq!((before.rejected.size(), before.namespaces.size()), (0, 1));
     assert_eq!(shown(&known), ["!shop/a 2", "shop/b 1"]);
+}
+
+/// The content that `shop` has with this image, and its revision.
+fn content(image: &str) -> (Value, String) {
+    let object = policy(Some("shop"), "a", 1, image).object;
+    let spec = PolicySpec::deserialize(&object.data["spec"]).unwrap();
+    (inject::revision_content(&spec), inject::revision(&spec))
+}
+
+/// Image `helper:2` with a partition, where `status` was written by the operator.
+fn partitioned(partition: &str, status: Value, previous: Option<&str>) -> WatchedPolicy {
+    let mut watched = policy(Some("shop"), "a", 2, "helper:2");
+    watched.object.data["spec"]["rollout"] = json!({ "partition": partition });
+    watched.object.data["status"] = status;
+    watched.previous = previous.map(|image| content(image).0);
+    watched
+}
+
+fn served(known: &Known) -> Arc<Policy> {
+    let snapshot = known.snapshot().expect("everything is listed");
+    Arc::clone(snapshot.policies.get(&PolicyId::namespaced("shop", "a")).expect("it is served"))
+}
+
+fn kept_revision(known: &Known) -> Option<String> {
+    served(known).kept().map(|(revision, _)| revision.to_owned())
+}
+
+#[test]
+fn a_partition_keeps_pods_at_the_previous_revision_before_and_after_the_status_says_so() {
+    let ((_, old), (_, new)) = (content("helper:1"), content("helper:2"));
+    let not_yet = json!({ "revision": old });
+    let written = json!({ "revision": new, "previousRevision": old, "partitioned": true });
+    let mut known = listed([partitioned("50%", not_yet, Some("helper:1"))]);
+    assert_eq!(kept_revision(&known), Some(old.clone()));
+    let before = served(&known);
+    let event = Event::Apply(partitioned("50%", written, Some("helper:1")));
+    assert!(!known.take(Change::Policy(event)), "nothing changes for requests");
+    assert!(Arc::ptr_eq(&before, &served(&known)));
+}
+
+#[test]
+fn no_partition_no_previous_revision() {
+    let status = json!({ "revision": content("helper:1").1 });
+    let known = listed([partitioned("0%", status, Some("helper:1"))]);
+    assert_eq!(kept_revision(&known), None);
+}
+
+#[test]
+fn a_content_that_is_not_the_one_of_the_status_is_not_believed() {
+    let status = json!({ "revision": content("helper:1").1 });
+    let known = listed([partitioned("50%", status, Some("planted:1"))]);
+    assert_eq!(kept_revision(&known), None);
+    assert_eq!(shown(&known), ["shop/a 2"], "the current revision goes on");
+}
+
+#[test]
+fn a_content_that_comes_later_is_taken_up() {
+    let status = json!({ "revision": content("helper:1").1 });
+    let mut known = listed([partitioned("50%", status.clone(), None)]);
+    assert_eq!(kept_revision(&known), None);
+    let event = Event::Apply(partitioned("50%", status, Some("helper:1")));
+    assert!(known.take(Change::Policy(event)));
+    assert_eq!(kept_revision(&known), Some(content("helper:1").1));
+}
+
+#[test]
+fn a_previous_content_that_does_not_go_with_the_new_spec_is_left_out() {
+    let mut watched =
+        partitioned("50%", json!({ "revision": content("helper:1").1 }), Some("helper:1"));
+    watched.object.data["spec"]["parameters"] =
+        json!([{ "name": "on", "type": "Boolean", "default": true }]);
+    watched.object.data["spec"]["matchConditions"] =
+        json!([{ "name": "on", "expression": "params.on" }]);
+    let known = listed([watched]);
+    assert_eq!(shown(&known), ["shop/a 2"]);
+    assert_eq!(kept_revision(&known), None);
+}
+
+#[test]
+fn a_number_of_pods_follows_how_many_there_are() {
+    let old = content("helper:1").1;
+    let counted = |pods: i64| {
+        let status = json!({ "revision": old, "pods": { "injected": pods } });
+        let mut watched = partitioned("", status, Some("helper:1"));
+        watched.object.data["spec"]["rollout"]["partition"] = json!(2);
+        watched
+    };
+    let mut known = listed([counted(4)]);
+    let share = |known: &Known| served(known).kept().map(|(_, share)| share);
+    let all_of = |percent| Some(inject::Amount::Percent(percent).share(0));
+    assert_eq!(share(&known), all_of(50));
+    assert!(known.take(Change::Policy(Event::Apply(counted(20)))));
+    assert_eq!(share(&known), all_of(10));
 }

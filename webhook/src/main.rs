@@ -82,8 +82,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let health = health::router(readiness.clone(), Exposition::new(registry));
     let health = health::serve(shared.health_address, health, future::pending());
-    let policies = watch::keep_cache(client.clone(), cache, metrics.clone(), readiness.clone());
-    let policies = tokio::spawn(policies);
+    let policies = tokio::spawn({
+        let (client, metrics, readiness) = (client.clone(), metrics.clone(), readiness.clone());
+        let namespace = shared.namespace.clone();
+        async move { watch::keep_cache(client, &namespace, cache, metrics, readiness).await }
+    });
     let certificates = tokio::spawn({
         let (certificate, readiness) = (certificate.clone(), readiness.clone());
         async move {

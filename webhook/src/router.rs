@@ -90,14 +90,18 @@ async fn validate_policies(State(state): State<AppState>, request: Request) -> R
     respond(&state, answer)
 }
 
-/// The policies of the snapshot: which generation of which object this replica serves.
+/// The policies of the snapshot: which generation of which object this replica serves, and at which
+/// previous revision it keeps pods.
 async fn served(State(state): State<AppState>) -> Response {
     let snapshot = state.0.cache.load();
     let policies: Map<String, Value> = snapshot
         .policies
         .iter()
         .map(|policy| {
-            let served = json!({"uid": policy.uid, "generation": policy.generation});
+            let mut served = json!({"uid": policy.uid, "generation": policy.generation});
+            if let Some((previous, _)) = policy.kept() {
+                served["previous"] = json!(previous);
+            }
             (policy.id.to_string(), served)
         })
         .collect();

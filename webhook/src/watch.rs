@@ -19,6 +19,7 @@ use crate::{
     cache::Cache,
     known::{Change, Known},
     metrics::Metrics,
+    previous::Contents,
 };
 
 /// What readiness waits for: everything was listed once.
@@ -28,14 +29,31 @@ pub const CERTIFICATE: &str = "certificate";
 
 /// Objects in one page of a list: few, so that little is in memory at a time.
 const PAGE_SIZE: u32 = 100;
+/// Policies whose previous revisions are read at a time.
+const CONTENTS_AT_ONCE: usize = 16;
 /// Most changes that one snapshot takes over at once.
 const CHANGES_AT_ONCE: usize = 64;
 
 /// Keeps the cache up to date for as long as it is polled.
-pub async fn keep_cache(client: Client, cache: Arc<Cache>, metrics: Metrics, readiness: Readiness) {
+///
+/// `namespace` is the program's own.
+pub async fn keep_cache(
+    client: Client,
+    namespace: &str,
+    cache: Arc<Cache>,
+    metrics: Metrics,
+    readiness: Readiness,
+) {
+    let contents = Arc::new(Contents::new(client.clone(), namespace));
     let policies = |name, resource: ApiResource| {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let contents = Arc::clone(&contents);
         changes(name, &metrics, watcher(api, paged()))
+            .map(move |event| {
+                let contents = Arc::clone(&contents);
+                async move { contents.bring(event).await }
+            })
+            .buffered(CONTENTS_AT_ONCE)
     };
     let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let mut batches = stream::select_all([

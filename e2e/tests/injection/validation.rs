@@ -41,14 +41,6 @@ fn a_policy_that_cannot_work_is_refused_with_the_path_of_the_field() {
 }
 
 #[test]
-fn a_field_that_is_not_carried_out_yet_is_refused_and_never_ignored() {
-    let namespace = TestNamespace::create("not-yet");
-    let mut with_partition = manifests::policy("watcher", "api");
-    with_partition["spec"]["rollout"] = json!({"partition": "50%"});
-    assert_refused(&namespace, &with_partition, &["spec.rollout.partition", "not supported yet"]);
-}
-
-#[test]
 fn an_expression_that_cannot_work_is_refused_with_its_path_and_a_hint() {
     let namespace = TestNamespace::create("bad-expression");
     let with_argument = |argument: &str| {

@@ -7,6 +7,7 @@
 )]
 
 mod in_place;
+mod partition;
 mod policy;
 mod repair;
 mod restart;

@@ -90,20 +90,8 @@ fn what_cannot_work_is_refused_with_its_path(#[case] spec: Value, #[case] expect
 }
 
 #[rstest]
-#[case(json!({"rollout": {"partition": "10%"}}), "spec.rollout.partition")]
-#[case(json!({"rollout": {"partition": 1}}), "spec.rollout.partition")]
-fn what_is_not_carried_out_yet_is_refused(#[case] more: Value, #[case] path: &str) {
-    let mut spec = log_shipper();
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let found = problems(PolicyId::namespaced("shop", "p"), spec);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with(&format!("{path}: ")), "{found:?}");
-    assert!(found[0].contains("not supported yet"), "{found:?}");
-}
-
-#[rstest]
-#[case(json!({"strategy": "OnRecreate", "partition": 0}))]
-#[case(json!({"strategy": "InPlace", "maxUnavailable": 2, "partition": "0%", "fallback": "Restart"}))]
+#[case(json!({"strategy": "OnRecreate", "partition": 1}))]
+#[case(json!({"strategy": "InPlace", "maxUnavailable": 2, "partition": "10%", "fallback": "Restart"}))]
 #[case(json!({"strategy": "Restart", "repair": true, "paused": true}))]
 fn rollouts_are_taken(#[case] rollout: Value) {
     let mut spec = log_shipper();

@@ -7,7 +7,7 @@ use inject::{Namespace, Policy, PolicyId, compile};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
-use crate::patch_laws::{pending::is_pending, shop};
+use crate::patch_laws::shop;
 
 /// A pod and what may be put into it.
 #[derive(Clone, Debug)]
@@ -396,7 +396,7 @@ fn any_policy() -> impl Strategy<Value = (bool, Value)> {
         vec(sidecar(), 0..3).prop_map(|list| without_twins(list.into())),
         policy_volumes(),
         vec(app_containers(), 0..2),
-        any_of(pending_fields()),
+        any_of(rare_fields()),
     );
     (any::<bool>(), any::<bool>(), selection, content).prop_map(
         |(cluster, fail, mut spec, (sidecars, volumes, app_containers, more))| {
@@ -425,12 +425,11 @@ fn policy_volumes() -> impl Strategy<Value = Value> {
     sometimes(25, some).prop_map(move |some| some.unwrap_or_else(|| all.clone()))
 }
 
-/// Fields of the spec that not every version carries out.
-fn pending_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
-    let mut fields: Vec<(&str, BoxedStrategy<Value>)> = Vec::new();
-    if !is_pending("frontend-gate") {
-        let condition = |expression: &str| json!([{"name": "condition", "expression": expression}]);
-        fields.push((
+/// Fields of the spec that few policies have.
+fn rare_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
+    let condition = |expression: &str| json!([{"name": "condition", "expression": expression}]);
+    vec![
+        (
             "matchConditions",
             select(vec![
                 condition("namespace.name == 'shop'"),
@@ -439,27 +438,25 @@ fn pending_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
                 condition("workload.kind == 'Job'"),
             ])
             .boxed(),
-        ));
-    }
-    if !is_pending("tuned-proxy") {
-        fields.push(("parameters", Just(json!([
-            {"name": "level", "type": "String", "default": "info"},
-            {"name": "port", "type": "Integer", "default": 8080, "minimum": 1, "maximum": 65535},
-            {"name": "list", "type": "StringList", "default": ["a", "b"]},
-        ])).boxed()));
-    }
-    if !is_pending("otel-agent") {
-        fields.push((
+        ),
+        (
+            "parameters",
+            Just(json!([
+                {"name": "level", "type": "String", "default": "info"},
+                {"name": "port", "type": "Integer", "default": 8080, "minimum": 1, "maximum": 65535},
+                {"name": "list", "type": "StringList", "default": ["a", "b"]},
+            ]))
+            .boxed(),
+        ),
+        (
             "files",
             Just(json!([
                 {"path": "/etc/side/config", "content": "a: \"b\"\r\n"},
                 {"path": "/etc/side/other", "content": "{}", "containers": ["one"]},
             ]))
             .boxed(),
-        ));
-    }
-    if !is_pending("pod-settings") {
-        fields.push((
+        ),
+        (
             "pod",
             any_of(vec![
                 ("labels", Just(json!({"added": "ours", "more": "x"})).boxed()),
@@ -473,59 +470,47 @@ fn pending_fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
                 ("terminationGracePeriodSeconds", select(vec![json!(10), json!(60)]).boxed()),
                 (
                     "securityContext",
-                    select(vec![json!({"fsGroup": 8}), json!({"supplementalGroups": [7, 8]})])
-                        .boxed(),
+                    select(vec![json!({"fsGroup": 8}), json!({"supplementalGroups": [7, 8]})]).boxed(),
                 ),
             ])
             .prop_filter("says something", |pod| !pod.is_empty())
             .prop_map(Value::Object)
             .boxed(),
-        ));
-    }
-    if !is_pending("staged") {
-        fields.push(("rollout", Just(json!({"strategy": "Restart", "partition": "50%"})).boxed()));
-        fields.push(("revisionHistoryLimit", Just(json!(2)).boxed()));
-    }
-    fields
+        ),
+        ("rollout", Just(json!({"strategy": "Restart", "partition": "50%"})).boxed()),
+        ("revisionHistoryLimit", Just(json!(2)).boxed()),
+    ]
 }
 
 fn sidecar() -> impl Strategy<Value = Value> {
     let mut fields: Vec<(&str, BoxedStrategy<Value>)> =
         vec![("placement", select(vec![json!("First"), json!("Last")]).boxed())];
-    if !is_pending("edge-config") && !is_pending("edge-proxy") {
-        let target = (container_name(), any::<bool>()).prop_map(|(name, before)| {
-            if before { json!({"before": name}) } else { json!({"after": name}) }
-        });
-        fields.push(("placement", target.boxed()));
-    }
-    if !is_pending("log-tailer") {
-        fields.push((
-            "copyFromApp",
-            select(vec![
-                json!({"volumeMounts": true}),
-                json!({"containers": ["app", "web-*"], "volumeMounts": true, "env": ["A"]}),
-                json!({"env": ["A", "B"]}),
-            ])
-            .boxed(),
-        ));
-    }
-    if !is_pending("sized-cache") {
-        fields.push(("resourcesFromApp", select(vec![
-            json!({"function": "Sum", "requests": {"cpu": {"percent": 10, "min": "10m", "max": "1"}}}),
-            json!({"function": "Max", "limits": {"memory": {"percent": 50}}}),
-        ]).boxed()));
-    }
-    if !is_pending("tuned-proxy") {
-        fields.push((
-            "args",
-            select(vec![
-                json!(["--level=${params.level}"]),
-                json!(["${params.list}", "$${HOME}"]),
-                json!(["--of=${workload.name}.${namespace.name}"]),
-            ])
-            .boxed(),
-        ));
-    }
+    let target = (container_name(), any::<bool>()).prop_map(|(name, before)| {
+        if before { json!({"before": name}) } else { json!({"after": name}) }
+    });
+    fields.push(("placement", target.boxed()));
+    fields.push((
+        "copyFromApp",
+        select(vec![
+            json!({"volumeMounts": true}),
+            json!({"containers": ["app", "web-*"], "volumeMounts": true, "env": ["A"]}),
+            json!({"env": ["A", "B"]}),
+        ])
+        .boxed(),
+    ));
+    fields.push(("resourcesFromApp", select(vec![
+        json!({"function": "Sum", "requests": {"cpu": {"percent": 10, "min": "10m", "max": "1"}}}),
+        json!({"function": "Max", "limits": {"memory": {"percent": 50}}}),
+    ]).boxed()));
+    fields.push((
+        "args",
+        select(vec![
+            json!(["--level=${params.level}"]),
+            json!(["${params.list}", "$${HOME}"]),
+            json!(["--of=${workload.name}.${namespace.name}"]),
+        ])
+        .boxed(),
+    ));
     let kind = select(vec!["Sidecar", "Init", "Container"]);
     let own_name = sometimes(70, select(vec!["one", "two", "three", "four"]));
     (container(), own_name, kind, any_of(fields)).prop_map(|(mut sidecar, name, kind, more)| {
@@ -553,17 +538,14 @@ fn sidecar() -> impl Strategy<Value = Value> {
 }
 
 fn app_containers() -> impl Strategy<Value = Value> {
-    let mut variables = vec(variable(), 1..3).boxed();
-    if !is_pending("java-agent") {
-        let appended = (variable(), any::<bool>()).prop_map(|(mut variable, append)| {
-            if append && variable["value"].as_str().is_some_and(|value| !value.is_empty()) {
-                variable["merge"] = json!("Append");
-                variable["separator"] = json!(" ");
-            }
-            variable
-        });
-        variables = vec(appended, 1..3).boxed();
-    }
+    let appended = (variable(), any::<bool>()).prop_map(|(mut variable, append)| {
+        if append && variable["value"].as_str().is_some_and(|value| !value.is_empty()) {
+            variable["merge"] = json!("Append");
+            variable["separator"] = json!(" ");
+        }
+        variable
+    });
+    let variables = vec(appended, 1..3);
     let fields = any_of(vec![
         ("containers", select(vec![json!(["app"]), json!(["web-*", "one"]), json!(["*"])]).boxed()),
         (

@@ -5,7 +5,6 @@ pub(crate) mod between_calls;
 pub(crate) mod document;
 mod kept;
 mod operations;
-pub(crate) mod pending;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -186,6 +186,45 @@ fn going_back_makes_the_later_revision_the_previous_one() {
     assert_eq!(again.previous_revision, second.revision);
 }
 
+fn partitioned_with_image(status: &PolicyStatus, image: &str, generation: i64) -> DynamicObject {
+    let mut object = stored_with_image(status, image, generation);
+    object.data["spec"]["rollout"] = json!({ "partition": "50%" });
+    object
+}
+
+#[test]
+fn while_a_partition_holds_the_previous_revision_stays_what_it_is() {
+    let first = wanted(&read(&stored_with_image(&PolicyStatus::default(), "a:1", 1), None));
+    assert!(!first.partitioned);
+    let second = read(&partitioned_with_image(&first, "a:2", 2), None);
+    assert_eq!(second.kept_revision(), first.revision.as_deref());
+    let second = wanted(&second);
+    assert!(second.partitioned);
+    assert_eq!(second.previous_revision, first.revision);
+    // The mended image takes the place of the broken one only.
+    let third = wanted(&read(&partitioned_with_image(&second, "a:3", 3), None));
+    assert_eq!(third.previous_revision, first.revision);
+    // Going back leaves nothing of the broken one.
+    let back = read(&partitioned_with_image(&third, "a:1", 4), None);
+    assert_eq!(back.kept_revision(), None);
+    let back = wanted(&back);
+    assert_eq!((&back.revision, &back.previous_revision), (&first.revision, &None));
+    let again = read(&partitioned_with_image(&back, "a:4", 5), None);
+    assert_eq!(again.kept_revision(), first.revision.as_deref());
+}
+
+#[test]
+fn what_was_rolled_out_is_what_the_next_partition_keeps() {
+    let first = wanted(&read(&stored_with_image(&PolicyStatus::default(), "a:1", 1), None));
+    let second = wanted(&read(&partitioned_with_image(&first, "a:2", 2), None));
+    let everywhere = read(&stored_with_image(&second, "a:2", 3), None);
+    assert_eq!(everywhere.kept_revision(), None);
+    let everywhere = wanted(&everywhere);
+    assert!(!everywhere.partitioned);
+    let third = read(&partitioned_with_image(&everywhere, "a:3", 4), None);
+    assert_eq!(third.kept_revision(), second.revision.as_deref());
+}
+
 #[test]
 fn a_content_that_is_refused_in_between_is_no_revision() {
     let first = wanted(&read(&stored_with_image(&PolicyStatus::default(), "a:1", 1), None));

@@ -60,6 +60,21 @@ impl Webhook {
         self.cache.publish(snapshot);
     }
 
+    /// Serves one policy of namespace `shop` that keeps half of the pods at a previous spec. Gives the
+    /// previous revision.
+    pub(crate) fn publish_partitioned(&self, previous: &Value, current: &Value) -> String {
+        let compiled = |spec: &Value| {
+            let spec = serde_json::from_value(spec.clone()).unwrap();
+            compile(PolicyId::namespaced("shop", "helper"), "uid-1", 7, &spec).unwrap()
+        };
+        let (previous, share) = (compiled(previous), inject::Amount::Percent(50).share(0));
+        let revision = previous.revision.clone();
+        let mut snapshot = Snapshot::clone(&self.cache.load());
+        snapshot.policies.insert(Arc::new(compiled(current).keeping(previous, share)));
+        self.cache.publish(snapshot);
+        revision
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.unwrap()
     }

@@ -1,6 +1,9 @@
 //! What is answered to reviews.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -214,6 +217,32 @@ async fn what_is_served_can_be_asked() {
     let served: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(served["policies"], json!({"shop/helper": {"uid": "uid-1", "generation": 7}}));
     assert_eq!(served["synced"], true);
+}
+
+#[tokio::test]
+async fn a_partition_goes_by_the_request_and_is_said_to_be_served() {
+    let webhook = Webhook::with(&[]);
+    let mut next = helper();
+    next["sidecars"][0]["image"] = json!("helper:next");
+    let previous = webhook.publish_partitioned(&helper(), &next);
+    let mut images = BTreeSet::new();
+    for uid in 0..40 {
+        let mut review = pod_review(&api_pod());
+        review["request"]["uid"] = json!(uid.to_string());
+        let (_, answer) = webhook.post(PODS, review.to_string()).await;
+        assert_eq!(
+            webhook.post(PODS, review.to_string()).await.1,
+            answer,
+            "one request, one answer"
+        );
+        let patch = patch(&serde_json::from_str::<Value>(&answer).unwrap()["response"]);
+        images.insert(patch.to_string().contains("helper:next"));
+    }
+    assert_eq!(images.len(), 2, "some of both");
+    let response = webhook.send(Request::get("/served").body(Body::empty()).unwrap()).await;
+    let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+    let served: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(served["policies"]["shop/helper"]["previous"], previous);
 }
 
 #[tokio::test]
