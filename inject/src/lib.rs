@@ -60,6 +60,7 @@ pub use pod::{Entries, Metadata, Owner, Pod, Text};
 pub use policy::{ContainerList, Policy};
 pub use policy_set::PolicySet;
 pub use problem::{Invalid, Problem};
+pub use quantity::Quantity;
 pub use reader::{Raw, read};
 pub use reason::Reason;
 pub use revision::{revision, revision_content, revision_name, revision_of_content, with_content};

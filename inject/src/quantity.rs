@@ -4,8 +4,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 /// A quantity as an exact decimal: `digits` × 10^`exponent`, without trailing zeros.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Quantity {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Quantity {
     negative: bool,
     digits: u128,
     exponent: i32,
@@ -13,7 +13,8 @@ pub(crate) struct Quantity {
 
 impl Quantity {
     /// Reads a quantity; `None` if it is not one, or needs more than 38 digits.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (negative, text) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
@@ -49,17 +50,37 @@ impl Quantity {
     }
 
     /// The sum of two quantities that are not negative; `None` where it needs more than 38 digits.
-    pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Option<Self> {
         let exponent = self.exponent.min(other.exponent);
         let digits = self.digits_at(exponent)?.checked_add(other.digits_at(exponent)?)?;
         Some(Self { negative: false, digits, exponent }.normalised())
     }
 
+    /// So many times the quantity; `None` where it needs more than 38 digits.
+    #[must_use]
+    pub fn times(&self, count: u64) -> Option<Self> {
+        let digits = self.digits.checked_mul(u128::from(count))?;
+        Some(Self { digits, ..self.clone() }.normalised())
+    }
+
     /// A share of the quantity in hundredths.
     pub(crate) fn percent(&self, percent: u32) -> Option<Self> {
-        let digits = self.digits.checked_mul(u128::from(percent))?;
-        let exponent = self.exponent.checked_sub(2)?;
-        Some(Self { negative: self.negative, digits, exponent }.normalised())
+        let whole = self.times(percent.into())?;
+        let exponent = whole.exponent.checked_sub(2)?;
+        Some(Self { exponent, ..whole }.normalised())
+    }
+
+    /// As an amount of a resource of a container, the way people write it, rounded up: CPU in
+    /// thousandths, memory and storage in bytes, anything else in pieces.
+    #[must_use]
+    pub fn to_amount_of(&self, resource: &str) -> Option<String> {
+        match resource {
+            "cpu" => self.to_cpu(),
+            "memory" | "ephemeral-storage" => self.to_memory(),
+            _ if resource.starts_with("hugepages-") => self.to_memory(),
+            _ => Some(self.rounded_up(0)?.to_string()),
+        }
     }
 
     /// As an amount of CPU: thousandths, rounded up.
@@ -255,6 +276,24 @@ mod tests {
     fn shares(#[case] whole: &str, #[case] percent: u32, #[case] cpu: &str) {
         let share = Quantity::parse(whole).unwrap().percent(percent).unwrap();
         assert_eq!(share.to_cpu().unwrap(), cpu);
+    }
+
+    #[rstest]
+    #[case("cpu", "10m", 150, "1500m")]
+    #[case("memory", "64Mi", 16, "1Gi")]
+    #[case("memory", "1.5", 1, "2")]
+    #[case("ephemeral-storage", "1Gi", 2, "2Gi")]
+    #[case("hugepages-2Mi", "4Mi", 3, "12Mi")]
+    #[case("example.org/gpu", "1", 1024, "1024")]
+    #[case("cpu", "10m", 0, "0")]
+    fn multiplied(
+        #[case] resource: &str,
+        #[case] amount: &str,
+        #[case] count: u64,
+        #[case] text: &str,
+    ) {
+        let product = Quantity::parse(amount).unwrap().times(count).unwrap();
+        assert_eq!(product.to_amount_of(resource).unwrap(), text);
     }
 
     #[rstest]

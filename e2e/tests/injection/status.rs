@@ -20,8 +20,12 @@ fn wait_for_counts(namespace: &TestNamespace, policy: &str, expected: &Value) {
 fn counts_follow_the_pods() {
     let namespace = TestNamespace::create("counts");
     namespace.create_pod(&manifests::pod("earlier", "api"));
-    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let mut policy = manifests::policy("watcher", "api");
+    policy["spec"]["sidecars"][0]["resources"] =
+        json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}});
+    namespace.apply_policy(&policy);
     wait_for_counts(&namespace, "scp/watcher", &json!({"matched": 1, "injected": 0, "missing": 1}));
+    assert_eq!(namespace.get("scp/watcher")["status"]["overhead"], Value::Null);
 
     namespace.create_pod(&manifests::pod("later", "api"));
     let mut out = manifests::pod("out", "api");
@@ -32,9 +36,14 @@ fn counts_follow_the_pods() {
         "scp/watcher",
         &json!({"matched": 2, "injected": 1, "current": 1, "missing": 1, "ready": 1, "optedOut": 1}),
     );
+    assert_eq!(
+        namespace.get("scp/watcher")["status"]["overhead"],
+        json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}})
+    );
 
     namespace.kubectl(&["delete", "pod", "earlier", "later", "--wait=false"]);
     wait_for_counts(&namespace, "scp/watcher", &json!({"matched": 0, "injected": 0, "missing": 0}));
+    assert_eq!(namespace.get("scp/watcher")["status"]["overhead"], Value::Null);
 }
 
 #[test]

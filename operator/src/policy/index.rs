@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::{PodCounts, SkippedPods};
+use crds::{Overhead, PodCounts, SkippedPods};
 use inject::{Conflict, Exclusions, Namespace, Policy, PolicyId, Reason};
 
 use super::{
@@ -245,6 +245,11 @@ impl Index {
         self.policies.get(id).map(|counted| counted.tally.read()).unwrap_or_default()
     }
 
+    /// What the injected containers of a policy ask for over all pods that have it; `None` if nothing.
+    pub(super) fn overhead(&self, id: &PolicyId) -> Option<Overhead> {
+        self.policies.get(id)?.tally.overhead()
+    }
+
     /// How many pods run each revision of a policy.
     pub(super) fn running(&self, id: &PolicyId) -> Option<&BTreeMap<Arc<str>, i64>> {
         self.policies.get(id).map(|counted| counted.tally.running())
@@ -444,7 +449,9 @@ impl Counted {
     fn injected(&self, pod: &Pod, revision: &Arc<str>) -> Standing {
         let current = **revision == *self.policy.revision;
         let ready = self.is_ready(pod, current);
-        Standing::Injected { revision: Arc::clone(revision), current, ready }
+        let containers = self.policy.containers().map(|(name, _)| name);
+        let resources = self.tally.shared(pod.template.resources(containers));
+        Standing::Injected { revision: Arc::clone(revision), current, ready, resources }
     }
 
     /// The pod as a rollout sees it; `None` when it should not have this policy.

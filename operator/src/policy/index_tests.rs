@@ -25,6 +25,10 @@ fn spec() -> PolicySpec {
     }
 }
 
+fn brought(name: &str) -> Sidecar {
+    Sidecar { name: name.to_owned(), ..spec().sidecars.remove(0) }
+}
+
 fn policy(id: &PolicyId, spec: &PolicySpec) -> Arc<Policy> {
     Arc::new(inject::compile(id.clone(), "uid", 1, spec).unwrap())
 }
@@ -314,6 +318,73 @@ fn pods_of_one_template_share_it() {
     assert!(index.templates.is_empty());
 }
 
+/// An injected pod whose sidecar asks for this much CPU, and whose app asks for more.
+fn asking(cpu: &str, revision: &str) -> Value {
+    let mut changes = injected(revision, true);
+    let spec = json!({
+        "initContainers": [
+            { "name": "setup", "resources": { "requests": { "cpu": "4" } } },
+            { "name": "shipper", "restartPolicy": "Always", "resources": {
+                "requests": { "cpu": cpu, "memory": "32Mi" }, "limits": { "memory": "64Mi" },
+            }},
+        ],
+        "containers": [{ "name": "api", "resources": { "requests": { "cpu": "1" } } }],
+    });
+    merge(&mut changes, &json!({ "spec": spec }));
+    changes
+}
+
+/// The overhead of `shop/log`, as the status has it.
+fn overhead(index: &Index) -> Value {
+    json!(index.overhead(&log()))
+}
+
+#[test]
+fn overhead_is_what_the_running_injected_containers_ask_for() {
+    let both = PolicySpec { sidecars: vec![brought("shipper"), brought("setup")], ..spec() };
+    let mut index = index();
+    index.set_policy(policy(&log(), &both));
+    assert_eq!(overhead(&index), json!(null));
+    index.set_pod(pod("plain", &injected(&revision(), true)));
+    assert_eq!(overhead(&index), json!(null), "nothing is asked for");
+    index.set_pod(pod("a", &asking("10m", &revision())));
+    index.set_pod(pod("b", &asking("10m", &revision())));
+    index.set_pod(pod("outdated", &asking("0.985", "0123")));
+    let mut bare = asking("10m", &revision());
+    bare["metadata"] = json!({});
+    index.set_pod(pod("bare", &bare));
+    assert_eq!(
+        overhead(&index),
+        json!({
+            "requests": { "cpu": "1005m", "memory": "96Mi" }, "limits": { "memory": "192Mi" },
+        })
+    );
+    index.set_pod(pod("a", &asking("30m", &revision())));
+    index.remove_pod(SHOP, "outdated");
+    assert_eq!(overhead(&index)["requests"]["cpu"], json!("40m"), "a resized pod counts anew");
+    index.remove_pod(SHOP, "a");
+    index.remove_pod(SHOP, "b");
+    assert_eq!(overhead(&index), json!(null));
+}
+
+#[test]
+fn pods_that_ask_for_the_same_share_it() {
+    let mut index = index();
+    for number in 0..50 {
+        index.set_pod(pod(&format!("pod-{number}"), &asking("10m", &revision())));
+    }
+    let resources: HashSet<_> = index.namespaces[SHOP]
+        .pods
+        .values()
+        .flat_map(|pod| &pod.standings)
+        .map(|(_, standing)| match standing {
+            Standing::Injected { resources, .. } => Arc::as_ptr(resources),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(resources.len(), 1);
+}
+
 #[test]
 fn annotations_that_are_no_map_of_texts_say_nothing() {
     let mut index = index();
@@ -337,9 +408,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (0..6u8, 0..8u8).prop_map(|(name, look)| Step::Pod(name, look)),
+        6 => (0..6u8, 0..9u8).prop_map(|(name, look)| Step::Pod(name, look)),
         2 => (0..6u8).prop_map(Step::RemovePod),
-        2 => (0..3u8).prop_map(Step::Policy),
+        2 => (0..4u8).prop_map(Step::Policy),
         1 => Just(Step::RemovePolicy),
         1 => any::<bool>().prop_map(Step::Namespace),
     ];
@@ -351,10 +422,11 @@ fn look(number: u8) -> Value {
         0 => json!({}),
         1 => injected(&revision(), true),
         2 => injected(&revision(), false),
-        3 => injected("0123", true),
+        3 => asking("10m", "0123"),
         4 => skipped("one"),
         5 => skipped("two"),
         6 => opted_out(),
+        7 => asking("20m", &revision()),
         _ => json!({ "status": { "phase": "Succeeded" } }),
     }
 }
@@ -362,6 +434,7 @@ fn look(number: u8) -> Value {
 fn variant(number: u8) -> PolicySpec {
     match number {
         0 => spec(),
+        3 => PolicySpec { sidecars: vec![brought("api")], ..spec() },
         1 => PolicySpec { activation: Activation::OnRequest, ..spec() },
         _ => PolicySpec { opt_out: OptOut::Denied, ..spec() },
     }
@@ -413,6 +486,7 @@ proptest! {
         }
         fresh.start_counting();
         prop_assert_eq!(index.counts(&log()), fresh.counts(&log()));
+        prop_assert_eq!(index.overhead(&log()), fresh.overhead(&log()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{FailurePolicy, Mode, PodCounts, PolicySpec, PolicyStatus, SkippedPods};
+use crds::{FailurePolicy, Mode, Overhead, PodCounts, PolicySpec, PolicyStatus, SkippedPods};
 use inject::{Exclusions, Footprint, Policy, PolicyId};
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
@@ -171,6 +171,7 @@ impl KnownPolicy {
         let Observed {
             clashing,
             counts: (pods, skipped),
+            overhead,
             coverage,
             configuration,
             progress,
@@ -197,7 +198,7 @@ impl KnownPolicy {
             },
             pods,
             skipped,
-            overhead: None,
+            overhead,
             conditions: conditions::conditions(&facts, &self.status.conditions, whole_seconds(now)),
         }
     }
@@ -209,6 +210,8 @@ pub(super) struct Observed {
     pub(super) clashing: Clashing,
     /// Its pods, and why some were skipped.
     pub(super) counts: (PodCounts, Vec<SkippedPods>),
+    /// What the injected containers ask for in all.
+    pub(super) overhead: Option<Overhead>,
     /// Which webhook replicas serve it.
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.

@@ -49,6 +49,7 @@ fn observed(history: Option<&str>) -> Observed {
     Observed {
         clashing: Clashing::default(),
         counts: Default::default(),
+        overhead: None,
         coverage: Coverage::default(),
         configuration: Configuration::Applied { merged: false },
         progress: Progress::on_recreate(false),

@@ -9,6 +9,7 @@ mod conditions;
 mod index;
 mod known;
 mod listing;
+mod overhead;
 mod pod;
 mod reconciler;
 mod serving;

@@ -9,6 +9,7 @@ use k8s_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::overhead::{ContainerResources, Resources};
 use crate::{
     owner::{Owner, Uid},
     rollout::{PlacedBy, Updated},
@@ -36,8 +37,8 @@ pub(super) struct WatchedPod {
     status: Status,
 }
 
-/// The fields of a pod spec that selection reads. `nodeName`, which the scheduler sets, and `hostname`,
-/// which every pod of a StatefulSet has its own of, are left out.
+/// The fields of a pod spec that selection reads, and its containers. `nodeName`, which the scheduler
+/// sets, and `hostname`, which every pod of a StatefulSet has its own of, are left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
@@ -65,6 +66,18 @@ struct Spec {
     service_account_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subdomain: Option<String>,
+    #[serde(skip_serializing)]
+    init_containers: Option<Vec<Container>>,
+    #[serde(skip_serializing)]
+    containers: Option<Vec<Container>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    name: String,
+    restart_policy: Option<String>,
+    resources: Option<ContainerResources>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -154,6 +167,9 @@ pub(super) struct Template {
     pub(super) skipped: BTreeMap<String, Arc<str>>,
     /// Names of the containers that have a status, sorted.
     containers: Vec<String>,
+    /// What its running containers ask for by name, as JSON: a short text, since each pod of a
+    /// StatefulSet has a template of its own. Empty if no policy went in.
+    resources: String,
     /// Its controller.
     pub(super) owner: Option<Owner>,
 }
@@ -232,6 +248,7 @@ impl WatchedPod {
             .map_or(0, |condition| seconds(condition.last_transition_time.clone()));
         let injected = read(annotations.remove(crds::keys::INJECTED));
         let skipped = read(annotations.remove(crds::keys::SKIPPED));
+        let resources = if injected.is_empty() { String::new() } else { self.spec.resources() };
         annotations.retain(|key, _| is_ours(key));
         let generated = self.metadata.generate_name.is_some();
         let is_named = is_named(
@@ -270,6 +287,7 @@ impl WatchedPod {
             owner: Owner::of_pod(self.metadata.owner_references, &labels),
             operating_system,
             containers,
+            resources,
         };
         Some(Pod {
             template: Arc::new(template),
@@ -294,6 +312,22 @@ impl WatchedPod {
     }
 }
 
+impl Spec {
+    /// What the containers ask for that run as long as the pod does, as JSON. Init containers are gone
+    /// when the app runs; native sidecars are not.
+    fn resources(&self) -> String {
+        let is_native_sidecar =
+            |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+        let sidecars = self.init_containers.iter().flatten().filter(is_native_sidecar);
+        let running = sidecars.chain(self.containers.iter().flatten());
+        let resources: BTreeMap<&str, &ContainerResources> = running
+            .filter_map(|container| Some((container.name.as_str(), container.resources.as_ref()?)))
+            .filter(|(_, resources)| !resources.is_empty())
+            .collect();
+        serde_json::to_string(&resources).unwrap_or_default()
+    }
+}
+
 impl ContainerStatus {
     fn is_ready(&self) -> bool {
         let terminated = self.state.as_ref().and_then(|state| state.terminated.as_ref());
@@ -305,6 +339,12 @@ impl Template {
     /// Whether it is a Windows pod, as far as it says.
     pub(super) fn is_windows(&self) -> bool {
         self.operating_system.as_deref() == Some("windows")
+    }
+
+    /// What the containers of these names ask for while the app runs.
+    pub(super) fn resources<'n>(&self, containers: impl Iterator<Item = &'n str>) -> Resources {
+        let all = serde_json::from_str(&self.resources).unwrap_or_default();
+        Resources::sum(&all, containers)
     }
 }
 

@@ -437,10 +437,18 @@ impl Reconciler {
                 let history = self.keep_revisions(&id, now);
                 let clashing = self.clashes.of(&id);
                 let counts = self.index.counts(&id);
+                let overhead = self.index.overhead(&id);
                 let progress = self.advance(&id, &counts.0, serving, now);
                 let known = self.policies.get(&id)?;
-                let observed =
-                    Observed { clashing, counts, coverage, configuration, progress, history };
+                let observed = Observed {
+                    clashing,
+                    counts,
+                    overhead,
+                    coverage,
+                    configuration,
+                    progress,
+                    history,
+                };
                 let status = known.wanted_status(&id, observed, now);
                 (status != known.status).then(|| StatusWrite {
                     id,

@@ -1,11 +1,13 @@
 //! Running counts of one policy: how many pods stand to it in which way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use crds::{PodCounts, SkippedPods};
+use crds::{Overhead, PodCounts, SkippedPods};
+
+use super::overhead::{Resources, overhead};
 
 /// Most reasons that a status lists.
 const REASONS: usize = 10;
@@ -21,6 +23,8 @@ pub(super) enum Standing {
         current: bool,
         /// All injected containers are ready.
         ready: bool,
+        /// What the injected containers ask for.
+        resources: Arc<Resources>,
     },
     /// The policy could not be applied to it; why.
     Skipped(Arc<str>),
@@ -43,6 +47,8 @@ pub(super) struct Tally {
     surplus: i64,
     /// Revision -> pods.
     running: BTreeMap<Arc<str>, i64>,
+    /// What the injected containers of a pod ask for -> injected pods. Most pods ask for the same.
+    resources: HashMap<Arc<Resources>, u64>,
     /// Reason -> pods as `namespace/name`.
     skipped: BTreeMap<Arc<str>, BTreeSet<String>>,
 }
@@ -70,7 +76,7 @@ impl Tally {
 
     fn count(&mut self, standing: &Standing, by: i64) {
         match standing {
-            Standing::Injected { revision, current, ready } => {
+            Standing::Injected { revision, current, ready, resources } => {
                 let running = self.running.entry(Arc::clone(revision)).or_default();
                 *running += by;
                 if *running == 0 {
@@ -78,6 +84,11 @@ impl Tally {
                 }
                 *(if *current { &mut self.current } else { &mut self.outdated }) += by;
                 self.ready += if *ready { by } else { 0 };
+                let asking = self.resources.entry(Arc::clone(resources)).or_default();
+                *asking = asking.saturating_add_signed(by);
+                if *asking == 0 {
+                    self.resources.remove(resources);
+                }
             }
             Standing::Missing => self.missing += by,
             Standing::OptedOut => self.opted_out += by,
@@ -89,6 +100,17 @@ impl Tally {
     /// How many pods run each revision.
     pub(super) fn running(&self) -> &BTreeMap<Arc<str>, i64> {
         &self.running
+    }
+
+    /// The same resources as injected pods share them already, if one asks for that much.
+    pub(super) fn shared(&self, resources: Resources) -> Arc<Resources> {
+        let known = self.resources.get_key_value(&resources);
+        known.map_or_else(|| Arc::new(resources), |(known, _)| Arc::clone(known))
+    }
+
+    /// What the injected containers of all pods ask for; `None` if they ask for nothing.
+    pub(super) fn overhead(&self) -> Option<Overhead> {
+        overhead(self.resources.iter().map(|(one, pods)| (&**one, *pods)))
     }
 
     /// The counts, and why pods were skipped, most frequent first.
