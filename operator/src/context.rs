@@ -7,6 +7,7 @@ use inject::Exclusions;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
+    core::Status,
 };
 use runtime::lease::Term;
 use serde::{Serialize, de::DeserializeOwned};
@@ -69,6 +70,14 @@ impl WriteError {
     pub(crate) fn code(&self) -> Option<u16> {
         match self {
             Self::Api(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// The answer, if the API server does not take the object as it is.
+    pub(crate) fn invalid(&self) -> Option<&Status> {
+        match self {
+            Self::Api(kube::Error::Api(status)) if status.code == 422 => Some(status),
             _ => None,
         }
     }

@@ -158,6 +158,11 @@ impl KnownPolicy {
         if scopes.get(id) != self.fail_scope.as_ref() {
             return pending("the webhook configuration does not have its entry yet");
         }
+        if let Some(words) = published.refused.get(id) {
+            return pending(&format!(
+                "the API server refuses its entry in the webhook configuration: {words}; correct its selectors. Until then it is applied as with failurePolicy Ignore"
+            ));
+        }
         Configuration::Applied { merged: published.merged.contains(id) }
     }
 

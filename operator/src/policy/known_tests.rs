@@ -126,6 +126,26 @@ fn only_enforced_fail_policies_block() {
 }
 
 #[test]
+fn a_refused_entry_is_the_matter_of_its_policy_only() {
+    let fail = [("/spec/failurePolicy", json!("Fail"))];
+    let known = read(&object(1, "1", &fail), None);
+    let other = PolicyId::namespaced("shop", "trace");
+    let scope = known.fail_scope.clone().unwrap();
+    let published = Published {
+        fail_scopes: Some(Arc::new([(id(), scope.clone()), (other.clone(), scope)].into())),
+        refused: [(id(), "objectSelector: no".to_owned())].into(),
+        ..Published::default()
+    };
+    let Configuration::Pending(why) = known.configuration(&id(), Some(&published)) else {
+        panic!("it goes without its entry")
+    };
+    assert!(why.contains("the API server refuses its entry"), "{why}");
+    assert!(why.contains("objectSelector: no"), "{why}");
+    let applied = Configuration::Applied { merged: false };
+    assert_eq!(known.configuration(&other, Some(&published)), applied);
+}
+
+#[test]
 fn an_event_older_than_our_write_does_not_bring_the_old_status_back() {
     let mut known = read(&object(1, "10", &[]), None);
     known.written(status(5), Some("12".to_owned()));

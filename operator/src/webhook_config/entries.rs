@@ -65,6 +65,8 @@ pub(super) struct Entries {
     pub(super) mutating: Vec<MutatingWebhook>,
     /// Of the validating one.
     pub(super) validating: Vec<ValidatingWebhook>,
+    /// The policies that each `Fail` entry stands for, by its name.
+    pub(super) fail_policies: BTreeMap<String, BTreeSet<PolicyId>>,
     /// Policies whose `Fail` entry is wider than their selectors, since there are too many.
     pub(super) merged: BTreeSet<PolicyId>,
 }
@@ -72,6 +74,9 @@ pub(super) struct Entries {
 /// The entries as they have to be.
 pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
     let (fail, merged) = bounded(fail_groups(inputs.fail_scopes, inputs.exclusions), inputs);
+    let entry_name = |name: &str| format!("{name}.pods.sidecarpolicy.dev");
+    let fail_policies =
+        fail.iter().map(|(name, group)| (entry_name(name), group.policies.clone())).collect();
     let ignore = Entry {
         name: "ignore.pods.sidecarpolicy.dev".to_owned(),
         path: "/mutate/pods",
@@ -79,8 +84,8 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
         namespace_selector: not_excluded(inputs.exclusions),
         object_selector: LabelSelector::default(),
     };
-    let fail = fail.into_iter().map(|(name, selectors)| Entry {
-        name: format!("{name}.pods.sidecarpolicy.dev"),
+    let fail = fail.into_iter().map(|(name, Group { selectors, .. })| Entry {
+        name: entry_name(&name),
         path: "/mutate/pods",
         failure_policy: "Fail",
         namespace_selector: selectors.namespaces,
@@ -101,7 +106,7 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
         match_conditions: Some(match_conditions::workloads()),
         ..mutating_webhook(workloads, inputs, workload_rules())
     });
-    Entries { mutating, validating: vec![policies_webhook(inputs)], merged }
+    Entries { mutating, validating: vec![policies_webhook(inputs)], fail_policies, merged }
 }
 
 struct Entry {
@@ -209,7 +214,7 @@ struct Selectors {
 /// The policies that share one pair of selectors.
 struct Group {
     selectors: Selectors,
-    policies: Vec<PolicyId>,
+    policies: BTreeSet<PolicyId>,
     bytes: usize,
 }
 
@@ -228,10 +233,10 @@ fn fail_groups(scopes: &FailScopes, exclusions: &Exclusions) -> BTreeMap<String,
         let text = json!([selectors.namespaces, selectors.pods]).to_string();
         let group = groups.entry(short_hash(&text)).or_insert_with(|| Group {
             selectors,
-            policies: Vec::new(),
+            policies: BTreeSet::new(),
             bytes: text.len(),
         });
-        group.policies.push(id.clone());
+        group.policies.insert(id.clone());
     }
     groups
 }
@@ -241,7 +246,7 @@ fn fail_groups(scopes: &FailScopes, exclusions: &Exclusions) -> BTreeMap<String,
 fn bounded(
     groups: BTreeMap<String, Group>,
     inputs: &Inputs<'_>,
-) -> (BTreeMap<String, Selectors>, BTreeSet<PolicyId>) {
+) -> (BTreeMap<String, Group>, BTreeSet<PolicyId>) {
     let total: usize = groups.values().map(|group| group.bytes).sum();
     let fits = groups.len() <= FAIL_ENTRIES && total <= FAIL_BYTES;
     // One place is left for the merged entry.
@@ -252,13 +257,15 @@ fn bounded(
     for (position, (hash, group)) in groups.into_iter().enumerate() {
         bytes += group.bytes;
         if position < places && bytes <= FAIL_BYTES {
-            entries.insert(format!("fail-{hash}"), group.selectors);
+            entries.insert(format!("fail-{hash}"), group);
         } else {
             merged.extend(group.policies);
         }
     }
     if !merged.is_empty() {
-        entries.insert("fail-merged".to_owned(), merged_selectors(&merged, inputs.exclusions));
+        let selectors = merged_selectors(&merged, inputs.exclusions);
+        let group = Group { selectors, policies: merged.clone(), bytes: 0 };
+        entries.insert("fail-merged".to_owned(), group);
     }
     (entries, merged)
 }
@@ -327,4 +334,4 @@ fn short_hash(text: &str) -> String {
 
 #[cfg(test)]
 #[path = "entries_tests.rs"]
-mod tests;
+pub(super) mod tests;

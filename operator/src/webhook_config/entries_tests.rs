@@ -9,7 +9,8 @@ fn labels(pairs: &[(&str, &str)]) -> LabelSelector {
     LabelSelector { match_labels: Some(labels.collect()), match_expressions: None }
 }
 
-fn plan_for(fail_scopes: &FailScopes) -> Entries {
+/// The entries of an operator with these scopes.
+pub(in crate::webhook_config) fn plan_for(fail_scopes: &FailScopes) -> Entries {
     plan(&Inputs {
         fail_scopes,
         exclusions: &Exclusions::new("sidecar-policy-system", &["extra".to_owned()]),

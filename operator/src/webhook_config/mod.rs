@@ -3,8 +3,15 @@
 
 mod entries;
 mod match_conditions;
+mod refusals;
 
-use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
 use inject::PolicyId;
@@ -24,12 +31,13 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     certificates::{Certificate, Trusted, to_pem},
-    context::Context,
+    context::{Context, WriteError},
     metrics::Controller,
     seen::Seen,
 };
 use entries::{Entries, Inputs};
 pub(crate) use entries::{FailScope, FailScopes};
+use refusals::Refusals;
 
 /// Pause after a write that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -45,6 +53,8 @@ pub(crate) struct Published {
     pub(crate) fail_scopes: Option<Arc<FailScopes>>,
     /// Policies whose `Fail` entry is wider than their selectors.
     pub(crate) merged: BTreeSet<PolicyId>,
+    /// Policies whose `Fail` entry is left out, and what the API server says of it.
+    pub(crate) refused: BTreeMap<PolicyId, String>,
     /// Why the configurations are not as they have to be, for people.
     pub(crate) problem: Option<String>,
 }
@@ -70,6 +80,7 @@ pub(crate) async fn run(
         Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
     let mut validating =
         Shell { api: validating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
+    let mut refusals = Refusals::default();
     let mut next_look = Instant::now() + RESYNC_INTERVAL;
     loop {
         tokio::select! {
@@ -87,13 +98,17 @@ pub(crate) async fn run(
         let mut state = Published::default();
         // Without all policies known, an entry that blocks for one of them would be taken away.
         if let (Some(trusted), Some(fail_scopes)) = (trusted, fail_scopes) {
-            let wanted = wanted(&context, &trusted, &fail_scopes);
-            let problems =
-                [mutating.fill(wanted.mutating).await, validating.fill(wanted.validating).await];
-            let problems: Vec<String> = problems.into_iter().filter_map(Result::err).collect();
+            let (wanted, filled) =
+                fill_mutating(&mut mutating, &mut refusals, &trusted, &fail_scopes).await;
+            let results = [filled, validating.fill(&wanted.validating).await];
+            let problems: Vec<String> = results
+                .iter()
+                .filter_map(|result| Some(result.as_ref().err()?.to_string()))
+                .collect();
             state.problem = (!problems.is_empty()).then(|| problems.join("; "));
             state.fail_scopes = Some(fail_scopes);
             state.merged = wanted.merged;
+            state.refused = refusals.words();
         }
         let configured = state.fail_scopes.is_some() && state.problem.is_none();
         context.metrics.webhook_is_configured(configured);
@@ -117,6 +132,36 @@ pub(crate) async fn run(
     }
 }
 
+/// Fills the mutating configuration without the `Fail` entries that the API server refuses.
+async fn fill_mutating(
+    mutating: &mut Shell<MutatingWebhookConfiguration>,
+    refusals: &mut Refusals,
+    trusted: &[Certificate],
+    fail_scopes: &FailScopes,
+) -> (Entries, Result<(), FillError>) {
+    loop {
+        let wanted = wanted(&mutating.context, trusted, &refusals.leave_out(fail_scopes));
+        let filled = mutating.fill(&wanted.mutating).await;
+        // The answer tells positions, which are ours only where no entry of others is in between.
+        if let Err(FillError::Write { error, .. }) = &filled
+            && let Some(answer) = error.invalid()
+            && mutating.holds_only_ours()
+        {
+            let refused = refusals.learn(answer, &wanted, fail_scopes);
+            if !refused.is_empty() {
+                mutating.context.metrics.failed(Controller::WebhookConfiguration);
+                tracing::error!(
+                    policies = ?refused.iter().map(PolicyId::to_string).collect::<Vec<_>>(),
+                    error = %error,
+                    "the API server refuses Fail entries of the webhook configuration; writing it without them"
+                );
+                continue;
+            }
+        }
+        return (wanted, filled);
+    }
+}
+
 fn wanted(context: &Context, trusted: &[Certificate], fail_scopes: &FailScopes) -> Entries {
     entries::plan(&Inputs {
         fail_scopes,
@@ -132,6 +177,17 @@ struct Shell<C> {
     api: Api<C>,
     context: Arc<Context>,
     seen: Seen<C>,
+}
+
+/// Why a webhook configuration is not as it has to be.
+#[derive(Debug, thiserror::Error)]
+enum FillError {
+    /// It was deleted, or never made.
+    #[error("{kind} {name} does not exist; the chart renders it: run helm upgrade")]
+    Missing { kind: Cow<'static, str>, name: String },
+    /// The write failed.
+    #[error("{kind} {name} cannot be written: {error}")]
+    Write { kind: Cow<'static, str>, name: String, error: WriteError },
 }
 
 /// What the two kinds have in common.
@@ -185,16 +241,13 @@ impl<C: Configuration> Shell<C> {
         }
     }
 
-    /// Applies the entries unless they are there. Says what is wrong if they cannot be.
-    async fn fill(&mut self, wanted: Vec<C::Entry>) -> Result<(), String> {
+    /// Applies the entries unless they are there.
+    async fn fill(&mut self, wanted: &[C::Entry]) -> Result<(), FillError> {
         let name = &self.context.webhook_configuration;
         let Some(seen) = self.seen.object() else {
-            return Err(format!(
-                "{} {name} does not exist; the chart renders it: run helm upgrade",
-                C::kind(&())
-            ));
+            return Err(FillError::Missing { kind: C::kind(&()), name: name.clone() });
         };
-        if own_entries::<C>(seen.entries()).eq(&wanted) {
+        if own_entries::<C>(seen.entries()).eq(wanted) {
             return Ok(());
         }
         let metadata = ObjectMeta {
@@ -203,7 +256,7 @@ impl<C: Configuration> Shell<C> {
             uid: seen.uid(),
             ..ObjectMeta::default()
         };
-        let object = C::filled(metadata, wanted);
+        let object = C::filled(metadata, wanted.to_vec());
         match self.context.apply(&self.api, name, &object).await {
             Ok(applied) => {
                 tracing::info!(
@@ -215,8 +268,15 @@ impl<C: Configuration> Shell<C> {
                 self.seen = Seen::Present(applied);
                 Ok(())
             }
-            Err(error) => Err(format!("{} {name} cannot be written: {error}", C::kind(&()))),
+            Err(error) => Err(FillError::Write { kind: C::kind(&()), name: name.clone(), error }),
         }
+    }
+
+    /// Whether there are no entries of others.
+    fn holds_only_ours(&self) -> bool {
+        self.seen
+            .object()
+            .is_some_and(|seen| own_entries::<C>(seen.entries()).count() == seen.entries().len())
     }
 
     /// The authorities that every entry of ours carries.
