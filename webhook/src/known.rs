@@ -13,15 +13,13 @@ use std::{
 use crds::PolicySpec;
 use inject::{Invalid, Namespace, Policy, PolicyId, compile, with_content};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use kube::{
-    Resource, ResourceExt as _, api::DynamicObject, core::PartialObjectMeta,
-    runtime::watcher::Event,
-};
+use kube::{Resource, ResourceExt as _, core::PartialObjectMeta, runtime::watcher::Event};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
     cache::Snapshot,
+    policy_object::PolicyObject,
     previous::{WatchedPolicy, kept},
 };
 
@@ -236,13 +234,13 @@ enum PreviousError {
     Invalid(#[from] Invalid),
 }
 
-fn id(object: &DynamicObject) -> PolicyId {
+fn id(object: &PolicyObject) -> PolicyId {
     PolicyId { namespace: object.namespace(), name: object.name_any() }
 }
 
 /// Whether a policy was compiled from this spec: the API server counts its generations. Its status
 /// counts only with a partition.
-fn is_of(policy: &Policy, object: &DynamicObject) -> bool {
+fn is_of(policy: &Policy, object: &PolicyObject) -> bool {
     let keeps_the_same = || {
         let kept = kept(object);
         policy.kept() == kept.as_ref().map(|(revision, share)| (revision.as_str(), *share))
@@ -269,7 +267,7 @@ fn compiled(watched: &WatchedPolicy) -> Compiled {
 
 fn compile_policy(watched: &WatchedPolicy, generation: i64) -> Result<Policy, CompileError> {
     let object = &watched.object;
-    let spec = PolicySpec::deserialize(object.data.get("spec").unwrap_or(&Value::Null))?;
+    let spec = PolicySpec::deserialize(&object.spec)?;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let policy = compile(id(object), uid, generation, &spec)?;
     let Some((revision, share)) = kept(object) else { return Ok(policy) };

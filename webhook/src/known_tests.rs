@@ -83,9 +83,9 @@ fn a_policy_that_does_not_compile_is_left_out_and_the_others_go_on() {
 #[test]
 fn a_spec_of_the_wrong_type_is_left_out() {
     let mut wrong = shop("wrong", 1);
-    wrong.object.data["spec"] = json!({"sidecars": {}});
+    wrong.object.spec = json!({"sidecars": {}});
     let mut absent = shop("absent", 2);
-    absent.object.data = json!({});
+    absent.object.spec = Value::Null;
     assert_eq!(shown(&listed([wrong, absent])), ["!shop/absent 2", "!shop/wrong 1"]);
 }
 
@@ -125,7 +125,7 @@ fn a_spec_that_did_not_change_is_not_compiled_again() {
     let mut known = listed([shop("a", 1)]);
     let first = served(&known);
     let mut status_written = shop("a", 1);
-    status_written.object.data["status"] = json!({"observedGeneration": 1});
+    status_written.object.status = json!({"observedGeneration": 1});
     assert!(!known.take(Change::Policy(Event::Apply(status_written))));
     relist(&mut known, [shop("a", 1)]);
     assert!(Arc::ptr_eq(&first, &served(&known)));
@@ -171,15 +171,15 @@ fn a_snapshot_stays_as_it_is() {
 /// The content that `shop` has with this image, and its revision.
 fn content(image: &str) -> (Value, String) {
     let object = policy(Some("shop"), "a", 1, image).object;
-    let spec = PolicySpec::deserialize(&object.data["spec"]).unwrap();
+    let spec = PolicySpec::deserialize(&object.spec).unwrap();
     (inject::revision_content(&spec), inject::revision(&spec))
 }
 
 /// Image `helper:2` with a partition, where `status` was written by the operator.
 fn partitioned(partition: &str, status: Value, previous: Option<&str>) -> WatchedPolicy {
     let mut watched = policy(Some("shop"), "a", 2, "helper:2");
-    watched.object.data["spec"]["rollout"] = json!({ "partition": partition });
-    watched.object.data["status"] = status;
+    watched.object.spec["rollout"] = json!({ "partition": partition });
+    watched.object.status = status;
     watched.previous = previous.map(|image| content(image).0);
     watched
 }
@@ -235,10 +235,9 @@ fn a_content_that_comes_later_is_taken_up() {
 fn a_previous_content_that_does_not_go_with_the_new_spec_is_left_out() {
     let mut watched =
         partitioned("50%", json!({ "revision": content("helper:1").1 }), Some("helper:1"));
-    watched.object.data["spec"]["parameters"] =
+    watched.object.spec["parameters"] =
         json!([{ "name": "on", "type": "Boolean", "default": true }]);
-    watched.object.data["spec"]["matchConditions"] =
-        json!([{ "name": "on", "expression": "params.on" }]);
+    watched.object.spec["matchConditions"] = json!([{ "name": "on", "expression": "params.on" }]);
     let known = listed([watched]);
     assert_eq!(shown(&known), ["shop/a 2"]);
     assert_eq!(kept_revision(&known), None);
@@ -250,7 +249,7 @@ fn a_number_of_pods_follows_how_many_there_are() {
     let counted = |pods: i64| {
         let status = json!({ "revision": old, "pods": { "injected": pods } });
         let mut watched = partitioned("", status, Some("helper:1"));
-        watched.object.data["spec"]["rollout"]["partition"] = json!(2);
+        watched.object.spec["rollout"]["partition"] = json!(2);
         watched
     };
     let mut known = listed([counted(4)]);

@@ -12,6 +12,7 @@ mod connection;
 mod injections;
 mod known;
 pub mod metrics;
+mod policy_object;
 mod previous;
 pub mod request_error;
 pub mod review;

@@ -8,11 +8,13 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use crds::{PolicySpec, PolicyStatus};
 use inject::{Amount, PolicyId, Share, previous_revision, revision, revision_name};
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::{Api, Client, ResourceExt as _, api::DynamicObject, runtime::watcher::Event};
+use kube::{Api, Client, ResourceExt as _, runtime::watcher::Event};
 use runtime::logging::with_causes;
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
+
+use crate::policy_object::PolicyObject;
 
 /// How often reading a content is tried. Afterwards new pods get the current revision, until the
 /// policy or its status changes.
@@ -26,19 +28,19 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub(crate) struct WatchedPolicy {
     /// The policy.
-    pub(crate) object: DynamicObject,
+    pub(crate) object: PolicyObject,
     /// The content of the revision that it keeps pods at, if there is one and it could be read.
     pub(crate) previous: Option<Value>,
 }
 
 /// The revision that a policy keeps pods at, and which share of them, by its spec and status.
-pub(crate) fn kept(object: &DynamicObject) -> Option<(String, Share)> {
-    let partition = Amount::read(object.data.pointer("/spec/rollout/partition")?);
+pub(crate) fn kept(object: &PolicyObject) -> Option<(String, Share)> {
+    let partition = Amount::read(object.spec.pointer("/rollout/partition")?);
     if partition.is_none() {
         return None;
     }
-    let spec = PolicySpec::deserialize(object.data.get("spec")?).ok()?;
-    let status = PolicyStatus::deserialize(object.data.get("status")?).ok()?;
+    let spec = PolicySpec::deserialize(&object.spec).ok()?;
+    let status = PolicyStatus::deserialize(&object.status).ok()?;
     let previous = previous_revision(&status, &revision(&spec))?;
     Some((previous.to_owned(), partition.share(status.pods.injected)))
 }
@@ -58,7 +60,7 @@ impl Contents {
     }
 
     /// The event, with the content that its policy needs.
-    pub(crate) async fn bring(&self, event: Event<DynamicObject>) -> Event<WatchedPolicy> {
+    pub(crate) async fn bring(&self, event: Event<PolicyObject>) -> Event<WatchedPolicy> {
         match event {
             Event::Init => Event::Init,
             Event::InitDone => Event::InitDone,
@@ -71,7 +73,7 @@ impl Contents {
         }
     }
 
-    async fn bring_to(&self, object: DynamicObject) -> WatchedPolicy {
+    async fn bring_to(&self, object: PolicyObject) -> WatchedPolicy {
         let policy = id(&object);
         let Some((revision, _)) = kept(&object) else {
             self.forget(&policy);
@@ -121,7 +123,7 @@ impl Contents {
     }
 }
 
-fn id(object: &DynamicObject) -> PolicyId {
+fn id(object: &PolicyObject) -> PolicyId {
     PolicyId { namespace: object.namespace(), name: object.name_any() }
 }
 

@@ -16,7 +16,7 @@ use super::*;
 const CONTENT: &str = r#"{"sidecars":[{"name":"helper","image":"helper:1"}]}"#;
 
 /// A policy whose status names `old` as the revision of what was there before.
-fn policy(namespace: Option<&str>, partition: &Value) -> DynamicObject {
+fn policy(namespace: Option<&str>, partition: &Value) -> PolicyObject {
     serde_json::from_value(json!({
         "apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
         "metadata": {"name": "a", "namespace": namespace, "uid": "u", "generation": 2},
@@ -61,7 +61,7 @@ fn server(answers: &'static [u16]) -> Server {
 }
 
 impl Server {
-    async fn bring(&self, object: DynamicObject) -> Option<Value> {
+    async fn bring(&self, object: PolicyObject) -> Option<Value> {
         match self.contents.bring(Event::Apply(object)).await {
             Event::Apply(watched) => watched.previous,
             other => panic!("{other:?}"),
@@ -84,7 +84,7 @@ async fn a_content_is_read_once() {
     assert_eq!(server.asked(), 1);
     // Another revision is another content.
     let mut changed = policy(Some("shop"), &json!("50%"));
-    changed.data["status"]["revision"] = json!("older");
+    changed.status["revision"] = json!("older");
     server.bring(changed).await;
     assert_eq!(server.asked(), 2);
 }

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject},
+    api::ApiResource,
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
@@ -19,6 +19,7 @@ use crate::{
     cache::Cache,
     known::{Change, Known},
     metrics::Metrics,
+    policy_object::PolicyObject,
     previous::Contents,
 };
 
@@ -46,7 +47,7 @@ pub async fn keep_cache(
 ) {
     let contents = Arc::new(Contents::new(client.clone(), namespace));
     let policies = |name, resource: ApiResource| {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let api: Api<PolicyObject> = Api::all_with(client.clone(), &resource);
         let contents = Arc::clone(&contents);
         changes(name, &metrics, watcher(api, paged()))
             .map(move |event| {
