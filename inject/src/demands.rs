@@ -2,7 +2,7 @@
 //! would refuse the pod without it, so the policy is left out instead.
 
 use crds::{OperatingSystem, PolicySpec, Sidecar, SidecarType};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::validation::{self, Stage};
 
@@ -130,6 +130,14 @@ impl Demands {
         demands.find_map(|(_, demand)| demand.unmet(pod))
     }
 
+    /// Changes the spec of a made-up pod so that it meets what is demanded, where one pod can.
+    pub(crate) fn meet(&self, spec: &mut Map<String, Value>) {
+        let demands = self.of_pod.iter().chain(self.of_entries.iter().map(|(_, demand)| demand));
+        for demand in demands {
+            demand.kind.meet(spec);
+        }
+    }
+
     fn add(&mut self, path: String, kind: Kind) {
         self.of_pod.push(Demand { path, kind });
     }
@@ -210,6 +218,46 @@ impl Kind {
             Self::NoHostPid => "ProcessNamespaceConflict",
             Self::Claim(_) => "ResourceClaimMissing",
             Self::HostProcess(_) => "HostProcessConflict",
+        }
+    }
+}
+
+impl Kind {
+    fn meet(&self, spec: &mut Map<String, Value>) {
+        let mut set = |field: &str, value: Value| spec.insert(field.to_owned(), value);
+        match self {
+            Self::GracePeriod(seconds) => {
+                let field = "terminationGracePeriodSeconds";
+                let before = spec.get(field).and_then(Value::as_i64).unwrap_or(30);
+                spec.insert(field.to_owned(), before.max(*seconds).into());
+            }
+            Self::UserNamespace => {
+                set("hostUsers", false.into());
+            }
+            Self::NotOnLinux => {
+                set("os", json!({ "name": "windows" }));
+            }
+            Self::Claim(name) => {
+                let claims = spec.entry("resourceClaims").or_insert_with(|| json!([]));
+                let is_there =
+                    |claims: &Vec<Value>| claims.iter().any(|claim| claim["name"] == name.as_str());
+                if let Some(claims) = claims.as_array_mut()
+                    && !is_there(claims)
+                {
+                    claims.push(json!({ "name": name, "resourceClaimName": "sample" }));
+                }
+            }
+            Self::HostProcess(Some(true)) => {
+                set("hostNetwork", true.into());
+                let options = json!({ "windowsOptions": { "hostProcess": true } });
+                set("securityContext", options);
+            }
+            Self::HostProcess(_)
+            | Self::NamedSystem { .. }
+            | Self::NotOnWindows
+            | Self::Restarts
+            | Self::NoUserNamespace
+            | Self::NoHostPid => {}
         }
     }
 }

@@ -17,6 +17,26 @@ pub(crate) use value::ParameterValue;
 /// Longest value that an annotation may set, in bytes.
 const MAX_VALUE: usize = 4096;
 
+/// Values that may fit a parameter of which nothing but its declaration is known.
+const SAMPLES: [&str; 16] = [
+    "1",
+    "sample",
+    "true",
+    "1s",
+    "1Mi",
+    "a",
+    "A",
+    "a1",
+    "a-1",
+    "1.0.0",
+    "v1.0.0",
+    "10.0.0.1",
+    "example.org",
+    "example.org:443",
+    "https://example.org",
+    "/sample",
+];
+
 /// The parameters that a policy declares, compiled.
 #[derive(Default)]
 pub(crate) struct Parameters {
@@ -100,6 +120,13 @@ impl Parameters {
         Ok(Values { values: values.collect::<Result<_, _>>()? })
     }
 
+    /// Annotations with a value for each parameter that has to be set. The error names one for which no
+    /// value is known.
+    pub(crate) fn samples(&self) -> Result<Vec<(String, String)>, String> {
+        let required = self.declared.iter().filter(|declaration| declaration.required);
+        required.map(Declaration::sample).collect()
+    }
+
     /// Position, type and whether every pod has a value.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, ParameterType, bool)> {
         let position = self.declared.iter().position(|declaration| declaration.name == name)?;
@@ -149,6 +176,23 @@ impl Declaration {
             default,
             required: parameter.required,
         }
+    }
+
+    /// The annotation with a value that fits.
+    fn sample(&self) -> Result<(String, String), String> {
+        let fits = |text: &String| {
+            ParameterValue::from_text(self.kind, text)
+                .is_ok_and(|value| self.constraints.check(&value).is_ok())
+        };
+        let values = SAMPLES.iter().map(|&text| text.to_owned());
+        let value = self.constraints.bounds().chain(values).find(fits).ok_or_else(|| {
+            format!(
+                "parameter {} is required, and no value is known that is {}",
+                self.name,
+                self.constraints.describe(self.kind)
+            )
+        })?;
+        Ok((self.annotation.clone(), value))
     }
 
     fn value(

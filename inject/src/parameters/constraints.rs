@@ -87,6 +87,11 @@ impl Constraints {
         }
     }
 
+    /// Values that the constraints themselves name.
+    pub(super) fn bounds(&self) -> impl Iterator<Item = String> {
+        self.choices.iter().chain(&self.minimum).chain(&self.maximum).map(shown)
+    }
+
     /// What a value has to look like, for messages.
     pub(super) fn describe(&self, kind: ParameterType) -> String {
         if !self.choices.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use inject::{Invalid, Policy, PolicyId, compile};
+use inject::{Invalid, Policy, PolicyId, compile, sample};
 use serde_json::Value;
 
 /// Every policy, compiled.
@@ -42,12 +42,27 @@ fn read() -> Vec<(String, Value)> {
 }
 
 fn compile_one(policy: &Value) -> Result<Policy, Invalid> {
+    let spec = serde_json::from_value(policy["spec"].clone()).unwrap();
+    compile(id(policy), "11111111-2222-3333-4444-555555555555", 1, &spec)
+}
+
+fn id(policy: &Value) -> PolicyId {
     let name = policy["metadata"]["name"].as_str().unwrap();
-    let id = match policy["kind"].as_str().unwrap() {
+    match policy["kind"].as_str().unwrap() {
         "SidecarPolicy" => PolicyId::namespaced("shop", name),
         "ClusterSidecarPolicy" => PolicyId::cluster(name),
         kind => panic!("{name}: a policy cannot be a {kind}"),
-    };
-    let spec = serde_json::from_value(policy["spec"].clone()).unwrap();
-    compile(id, "11111111-2222-3333-4444-555555555555", 1, &spec)
+    }
+}
+
+#[test]
+fn every_policy_goes_into_its_sample() {
+    for (name, policy) in read() {
+        let spec = serde_json::from_value(policy["spec"].clone()).unwrap();
+        let sample = sample(&id(&policy), &spec).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let mut pod: Value = serde_json::from_str(&sample.pod).unwrap();
+        let operations: json_patch::Patch = serde_json::from_str(&sample.patch).unwrap();
+        json_patch::patch(&mut pod, &operations).unwrap();
+        assert_eq!(pod["metadata"]["labels"]["sidecarpolicy.dev/injected"], "true", "{name}");
+    }
 }

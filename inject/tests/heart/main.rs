@@ -27,6 +27,7 @@ mod pod_additions;
 mod policies;
 mod policy_laws;
 mod refusals;
+mod sample;
 mod second_call;
 mod verdicts;
 mod workloads;
