@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Name of both webhook configurations
     #[arg(long)]
     pub(crate) webhook_configuration: String,
+    /// Namespace of this installation in which policies are tried by dry runs
+    #[arg(long)]
+    pub(crate) dry_run_namespace: String,
     /// May change images, CPU and memory of running pods
     #[arg(long)]
     pub(crate) rollout_in_place: bool,

@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) webhook_service: String,
     /// Name of both webhook configurations.
     pub(crate) webhook_configuration: String,
+    /// Namespace in which policies are tried by dry runs.
+    pub(crate) dry_run_namespace: String,
     /// What may be done to running pods.
     pub(crate) permissions: RolloutPermissions,
     /// Whether this process still leads.

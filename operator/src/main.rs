@@ -102,6 +102,7 @@ async fn lead(
         certificate_secret: arguments.certificate_secret,
         webhook_service: arguments.webhook_service,
         webhook_configuration: arguments.webhook_configuration,
+        dry_run_namespace: arguments.dry_run_namespace,
         permissions: RolloutPermissions {
             in_place: arguments.rollout_in_place,
             restart: arguments.rollout_restart,

@@ -61,6 +61,57 @@ fn ready_is_true_of_the_current_generation() {
     }
 }
 
+/// Waits until the condition `Accepted` of the current generation has this status and reason; gives its
+/// message.
+#[track_caller]
+fn wait_for_accepted(
+    namespace: &TestNamespace,
+    policy: &str,
+    status: &str,
+    reason: &str,
+) -> String {
+    eventually(&format!("{policy} is {status} for {reason}"), DEADLINE, || {
+        let policy = namespace.get(policy);
+        let conditions = policy["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        let accepted = conditions.find(|condition| condition["type"] == "Accepted");
+        let accepted = accepted.ok_or_else(|| "no condition".to_owned())?;
+        let is_current = accepted["observedGeneration"] == policy["metadata"]["generation"];
+        if is_current && accepted["status"] == status && accepted["reason"] == reason {
+            Ok(accepted["message"].as_str().unwrap_or_default().to_owned())
+        } else {
+            Err(accepted.to_string())
+        }
+    })
+}
+
+#[test]
+fn a_field_that_the_api_server_does_not_know_is_named_until_it_is_gone() {
+    let namespace = TestNamespace::create("unknown-field");
+    let mut policy = manifests::policy("watcher", "api");
+    policy["spec"]["sidecars"][0]["fromTheFuture"] = json!(1);
+    namespace.apply(&policy);
+    let message = wait_for_accepted(&namespace, "scp/watcher", "False", "UnknownField");
+    assert!(message.contains("unknown field \"spec.sidecars[0].fromTheFuture\""), "{message}");
+    let conditions = namespace.get("scp/watcher")["status"]["conditions"].clone();
+    let ready = conditions.as_array().and_then(|conditions| {
+        conditions.iter().find(|condition| condition["type"] == "Ready").cloned()
+    });
+    assert_eq!(ready.expect("a condition Ready")["reason"], "NotAccepted");
+
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    wait_for_accepted(&namespace, "scp/watcher", "True", "Valid");
+}
+
+#[test]
+fn what_pod_security_would_say_is_told() {
+    let namespace = TestNamespace::create("restricted-words");
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let message = wait_for_accepted(&namespace, "scp/watcher", "True", "Valid");
+    assert!(message.contains("runAsNonRoot != true"), "{message}");
+    assert!(!message.contains("\"app"), "only what goes in is judged: {message}");
+}
+
 #[test]
 fn ready_means_that_the_very_next_pod_gets_it() {
     let namespace = TestNamespace::create("next-pod");

@@ -1,17 +1,22 @@
 //! The conditions of a policy. Pure: what is known of it in, conditions out.
 
+use std::borrow::Cow;
+
 use inject::{Clash, PolicyId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     clashes::{Clashing, Other},
+    dry_run::Verdict,
     serving::{Coverage, Kept},
 };
 use crate::{rollout::Progress, shorten::shortened};
 
 /// Longest message that the API server takes, in bytes.
 const MESSAGE_LENGTH: usize = 32_768;
+/// The reason why nothing is known yet of a policy that compiles.
+const DRY_RUN_PENDING: &str = "DryRunPending";
 
 /// What is known of a policy.
 pub(super) struct Facts<'f> {
@@ -23,6 +28,8 @@ pub(super) struct Facts<'f> {
     pub(super) acceptance: &'f Acceptance,
     /// The policies that it clashes with.
     pub(super) clashing: &'f Clashing,
+    /// What the API server thinks of it.
+    pub(super) dry_run: &'f Verdict,
     /// Which webhook replicas serve this generation.
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.
@@ -60,15 +67,13 @@ pub(super) fn conditions(
     previous: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
-    let found = [
-        ("Accepted", accepted(facts)),
-        ("Progressing", progressing(facts)),
-        ("Ready", ready(facts)),
-    ];
+    let accepted = accepted(facts, previous);
+    let ready = ready(facts, &accepted);
+    let found = [("Accepted", accepted), ("Progressing", progressing(facts)), ("Ready", ready)];
     found
         .into_iter()
         .map(|(kind, finding)| {
-            let status = if finding.holds { "True" } else { "False" };
+            let status = finding.status;
             let unchanged = previous
                 .iter()
                 .find(|before| before.type_ == kind && before.status == status)
@@ -76,7 +81,7 @@ pub(super) fn conditions(
             Condition {
                 type_: kind.to_owned(),
                 status: status.to_owned(),
-                reason: finding.reason.to_owned(),
+                reason: finding.reason.into_owned(),
                 message: bounded(finding.message),
                 observed_generation: Some(facts.generation),
                 last_transition_time: unchanged.unwrap_or(Time(now)),
@@ -86,21 +91,65 @@ pub(super) fn conditions(
 }
 
 struct Finding {
-    holds: bool,
-    reason: &'static str,
+    status: &'static str,
+    reason: Cow<'static, str>,
     message: String,
 }
 
 fn finding(holds: bool, reason: &'static str, message: impl Into<String>) -> Finding {
-    Finding { holds, reason, message: message.into() }
+    let status = if holds { "True" } else { "False" };
+    Finding { status, reason: reason.into(), message: message.into() }
 }
 
-fn accepted(facts: &Facts<'_>) -> Finding {
+fn unknown(reason: &'static str, message: String) -> Finding {
+    Finding { status: "Unknown", reason: reason.into(), message }
+}
+
+fn accepted(facts: &Facts<'_>, previous: &[Condition]) -> Finding {
     match facts.acceptance {
-        Acceptance::Accepted if facts.clashing.gives_way.is_empty() => {
-            finding(true, "Valid", compiles(facts.clashing))
-        }
-        Acceptance::Accepted => finding(false, "Clash", clashes(facts.clashing)),
+        Acceptance::Accepted => match facts.dry_run {
+            Verdict::UnknownField(fields) => finding(
+                false,
+                "UnknownField",
+                format!(
+                    "the API server does not know a field, and drops it from pods: {fields}; correct it, or take it out"
+                ),
+            ),
+            Verdict::Refused(why) => finding(
+                false,
+                "RefusedByAPIServer",
+                format!("the API server refuses pods with what the policy puts in: {why}"),
+            ),
+            _ if !facts.clashing.gives_way.is_empty() => {
+                finding(false, "Clash", clashes(facts.clashing))
+            }
+            Verdict::Pending => before_the_dry_run(facts, previous),
+            Verdict::Unanswered(why) => unknown(
+                "DryRunFailed",
+                format!(
+                    "the policy compiles, but the API server could not be asked about it, and is asked again: {why}"
+                ),
+            ),
+            Verdict::NoSample(why) => finding(
+                true,
+                "Valid",
+                format!(
+                    "{}; the API server was not asked about it, because no pod can be made up for it: {why}",
+                    compiles(facts.clashing)
+                ),
+            ),
+            Verdict::Agrees { pod_security: None } => {
+                finding(true, "Valid", compiles(facts.clashing))
+            }
+            Verdict::Agrees { pod_security: Some(said) } => finding(
+                true,
+                "Valid",
+                format!(
+                    "{}; in namespaces that enforce Pod Security level restricted it is left out, unless the pod itself settles this: {said}",
+                    compiles(facts.clashing)
+                ),
+            ),
+        },
         Acceptance::Invalid(problems) => finding(false, "Invalid", problems.clone()),
         Acceptance::NamespaceExcluded => finding(
             false,
@@ -109,6 +158,26 @@ fn accepted(facts: &Facts<'_>) -> Finding {
                 "namespace {} is excluded from injection; move the policy, or change excludedNamespaces of the chart",
                 facts.id.namespace.as_deref().unwrap_or_default()
             ),
+        ),
+    }
+}
+
+/// What was found of this generation by an operator before this one stands until there is an answer.
+fn before_the_dry_run(facts: &Facts<'_>, previous: &[Condition]) -> Finding {
+    let before = previous.iter().find(|before| {
+        before.type_ == "Accepted"
+            && before.observed_generation == Some(facts.generation)
+            && matches!(before.reason.as_str(), "Valid" | "UnknownField" | "RefusedByAPIServer")
+    });
+    match before {
+        Some(before) => Finding {
+            status: if before.status == "True" { "True" } else { "False" },
+            reason: before.reason.clone().into(),
+            message: before.message.clone(),
+        },
+        None => unknown(
+            DRY_RUN_PENDING,
+            "the policy compiles; the API server is being asked about it".to_owned(),
         ),
     }
 }
@@ -139,9 +208,10 @@ fn progressing(facts: &Facts<'_>) -> Finding {
 }
 
 /// `Ready` is a promise: the next matching pod gets this generation. Some pods do not get a policy that
-/// gives way to another.
-fn ready(facts: &Facts<'_>) -> Finding {
-    if *facts.acceptance != Acceptance::Accepted || !facts.clashing.gives_way.is_empty() {
+/// gives way to another. An API server that cannot be asked takes nothing away; one that is being asked
+/// is waited for, so that the promise is not taken back.
+fn ready(facts: &Facts<'_>, accepted: &Finding) -> Finding {
+    if accepted.status == "False" || accepted.reason == DRY_RUN_PENDING {
         return finding(false, "NotAccepted", "see the condition Accepted");
     }
     let merged = match &facts.configuration {

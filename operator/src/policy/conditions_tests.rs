@@ -4,6 +4,8 @@ use rstest::rstest;
 
 use super::*;
 
+const AGREES: Verdict = Verdict::Agrees { pod_security: None };
+
 fn coverage(serving: usize, endpoints: usize, problem: Option<&str>) -> Coverage {
     Coverage { serving, endpoints, problem: problem.map(ToOwned::to_owned), kept: None }
 }
@@ -29,6 +31,7 @@ fn evaluate(
         generation: 7,
         acceptance,
         clashing: &Clashing::default(),
+        dry_run: &AGREES,
         coverage,
         configuration,
         progress: Progress::on_recreate(false),
@@ -47,6 +50,7 @@ fn evaluate_clashing(clashing: &Clashing) -> Vec<Condition> {
         generation: 7,
         acceptance: &Acceptance::Accepted,
         clashing,
+        dry_run: &AGREES,
         coverage: coverage(2, 2, None),
         configuration: applied(),
         progress: Progress::complete(3),
@@ -175,6 +179,95 @@ fn a_policy_to_which_others_give_way_is_accepted_and_names_them() {
     assert_eq!(find(&found, "Ready").status, "True");
     let found = evaluate_clashing(&told(true));
     assert!(find(&found, "Accepted").message.ends_with("; so do others"));
+}
+
+/// The conditions of a policy that is served, by what the API server thinks of it.
+fn evaluate_dry_run(
+    dry_run: &Verdict,
+    clashing: &Clashing,
+    previous: &[Condition],
+) -> Vec<Condition> {
+    let facts = Facts {
+        id: &id(),
+        generation: 7,
+        acceptance: &Acceptance::Accepted,
+        clashing,
+        dry_run,
+        coverage: coverage(2, 2, None),
+        configuration: applied(),
+        progress: Progress::on_recreate(false),
+    };
+    conditions(&facts, previous, at(0))
+}
+
+#[rstest]
+#[case::not_asked_yet(Verdict::Pending, "Unknown", "DryRunPending", "is being asked", "False")]
+#[case::no_answer(
+    Verdict::Unanswered("podtemplates is forbidden".to_owned()),
+    "Unknown", "DryRunFailed", "podtemplates is forbidden", "True"
+)]
+#[case::no_sample(
+    Verdict::NoSample("it wants too much".to_owned()),
+    "True", "Valid", "was not asked about it, because no pod can be made up for it: it wants too much", "True"
+)]
+#[case::agrees(AGREES, "True", "Valid", "the policy compiles", "True")]
+#[case::pod_security(
+    Verdict::Agrees { pod_security: Some("runAsNonRoot != true".to_owned()) },
+    "True", "Valid", "level restricted it is left out, unless the pod itself settles this: runAsNonRoot != true", "True"
+)]
+#[case::unknown_field(
+    Verdict::UnknownField("unknown field \"spec.sidecars[0].foo\"".to_owned()),
+    "False", "UnknownField", "unknown field \"spec.sidecars[0].foo\"", "False"
+)]
+#[case::refused(
+    Verdict::Refused("spec.sidecars[0].image: Invalid value".to_owned()),
+    "False", "RefusedByAPIServer", "spec.sidecars[0].image: Invalid value", "False"
+)]
+fn what_the_api_server_thinks_counts(
+    #[case] dry_run: Verdict,
+    #[case] status: &str,
+    #[case] reason: &str,
+    #[case] message: &str,
+    #[case] is_ready: &str,
+) {
+    let found = evaluate_dry_run(&dry_run, &Clashing::default(), &[]);
+    let accepted = find(&found, "Accepted");
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), (status, reason));
+    assert!(accepted.message.contains(message), "{}", accepted.message);
+    assert_eq!(find(&found, "Ready").status, is_ready);
+}
+
+#[test]
+fn a_new_operator_takes_nothing_back_while_it_asks() {
+    let refused = Verdict::Refused("no".to_owned());
+    for answer in [AGREES, refused] {
+        let before = evaluate_dry_run(&answer, &Clashing::default(), &[]);
+        let found = evaluate_dry_run(&Verdict::Pending, &Clashing::default(), &before);
+        assert_eq!(found, before);
+    }
+    let mut before = evaluate_dry_run(&AGREES, &Clashing::default(), &[]);
+    for condition in &mut before {
+        condition.observed_generation = Some(6);
+    }
+    let found = evaluate_dry_run(&Verdict::Pending, &Clashing::default(), &before);
+    assert_eq!(find(&found, "Accepted").reason, "DryRunPending", "of another generation");
+    assert_eq!(find(&found, "Ready").status, "False");
+}
+
+#[test]
+fn a_clash_is_told_unless_the_api_server_objects() {
+    let clashing =
+        Clashing { gives_way: vec![clash_with(PolicyId::cluster("all"))], ..Clashing::default() };
+    for (dry_run, reason) in [
+        (Verdict::Pending, "Clash"),
+        (Verdict::Unanswered(String::new()), "Clash"),
+        (AGREES, "Clash"),
+        (Verdict::Refused(String::new()), "RefusedByAPIServer"),
+    ] {
+        let found = evaluate_dry_run(&dry_run, &clashing, &[]);
+        assert_eq!(find(&found, "Accepted").reason, reason);
+        assert_eq!(find(&found, "Ready").status, "False");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     clashes::Clashing,
     conditions::{self, Acceptance, Configuration},
+    dry_run::{Question, Verdict},
     serving::Coverage,
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) struct KnownPolicy {
     pub(super) status: PolicyStatus,
     /// What it claims of pods, if it is accepted, until it is asked for: it is large.
     footprint: Option<Footprint>,
+    /// What the API server is asked about it, if it is accepted, until it is asked for.
+    question: Option<Result<Question, String>>,
     resource_version: Option<String>,
     /// The version that our last write made, until the watch shows it: what comes before is older
     /// than the status that we know.
@@ -84,6 +87,7 @@ impl KnownPolicy {
             created,
             status,
             footprint: assessment.footprint,
+            question: assessment.question,
             resource_version,
             awaited,
         }
@@ -92,6 +96,12 @@ impl KnownPolicy {
     /// What it claims of pods; `None` if it is not accepted, or was asked for before.
     pub(super) fn take_footprint(&mut self) -> Option<Footprint> {
         self.footprint.take()
+    }
+
+    /// What the API server is asked about it, or why nothing can be; `None` if it is not accepted, or
+    /// was asked for before.
+    pub(super) fn take_question(&mut self) -> Option<Result<Question, String>> {
+        self.question.take()
     }
 
     /// Reason and message of the stored condition `Progressing`, if it speaks of this generation.
@@ -175,6 +185,7 @@ impl KnownPolicy {
     ) -> PolicyStatus {
         let Observed {
             clashing,
+            dry_run,
             counts: (pods, skipped),
             overhead,
             coverage,
@@ -187,6 +198,7 @@ impl KnownPolicy {
             generation: self.generation,
             acceptance: &self.acceptance,
             clashing: &clashing,
+            dry_run: &dry_run,
             coverage,
             configuration,
             progress,
@@ -213,6 +225,8 @@ impl KnownPolicy {
 pub(super) struct Observed {
     /// The policies that it clashes with.
     pub(super) clashing: Clashing,
+    /// What the API server thinks of it.
+    pub(super) dry_run: Verdict,
     /// Its pods, and why some were skipped.
     pub(super) counts: (PodCounts, Vec<SkippedPods>),
     /// What the injected containers ask for in all.
@@ -237,6 +251,7 @@ struct Assessment {
     acceptance: Acceptance,
     compiled: Option<Arc<Policy>>,
     footprint: Option<Footprint>,
+    question: Option<Result<Question, String>>,
     fail_scope: Option<FailScope>,
     settings: Settings,
     history_limit: Option<i32>,
@@ -249,6 +264,7 @@ impl Assessment {
             acceptance,
             compiled: None,
             footprint: None,
+            question: None,
             fail_scope: None,
             settings,
             history_limit: None,
@@ -284,6 +300,7 @@ fn assess(
                 &policy.namespace_selector,
             )),
             compiled: Some(Arc::new(policy)),
+            question: Some(Question::of(id, &spec)),
             fail_scope: fail_scope(&spec),
             settings: Settings::read(spec.rollout.as_ref()),
             history_limit: spec.revision_history_limit,

@@ -48,6 +48,7 @@ fn wanted_with_history(known: &KnownPolicy, history: Option<&str>) -> PolicyStat
 fn observed(history: Option<&str>) -> Observed {
     Observed {
         clashing: Clashing::default(),
+        dry_run: Verdict::Agrees { pod_security: None },
         counts: Default::default(),
         overhead: None,
         coverage: Coverage::default(),
@@ -94,6 +95,18 @@ fn what_a_policy_claims_is_read_once_a_generation() {
     assert!(read(&object(2, "3", &[refused]), None).take_footprint().is_none());
     let mut known = read(&object(2, "3", &[]), Some(known));
     assert!(known.take_footprint().is_some());
+}
+
+#[test]
+fn the_question_is_asked_once_a_generation() {
+    let mut known = read(&object(1, "1", &[]), None);
+    assert!(known.take_question().unwrap().is_ok());
+    let mut known = read(&object(1, "2", &[]), Some(known));
+    assert!(known.take_question().is_none(), "the spec is the same");
+    let mut known = read(&object(2, "3", &[]), Some(known));
+    assert!(known.take_question().is_some());
+    let refused = ("/spec/sidecars", json!([{ "name": "shipper" }]));
+    assert!(read(&object(2, "3", &[refused]), None).take_question().is_none());
 }
 
 #[test]

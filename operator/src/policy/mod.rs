@@ -6,6 +6,7 @@
 
 mod clashes;
 mod conditions;
+mod dry_run;
 mod index;
 mod known;
 mod listing;
@@ -91,6 +92,7 @@ pub(crate) async fn run(
             Some((kind, event)) = next(&mut workloads) => reconciler.workload_event(kind, event),
             Some(policy) = reconciler.rollouts.next() => reconciler.step_ended(policy),
             Some(policy) = reconciler.keeper.next(unix_time) => reconciler.step_ended(policy),
+            Some(policy) = reconciler.dry_runs.next() => reconciler.step_ended(policy),
             Ok(()) = answers.changed() => {
                 reconciler.set_answers(answers.borrow_and_update().clone());
             }

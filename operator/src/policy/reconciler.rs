@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     clashes::Clashes,
     conditions::{Acceptance, Configuration},
+    dry_run::{DryRuns, Verdict},
     index::Index,
     known::{KnownPolicy, Observed},
     listing::{Change, Listing},
@@ -71,6 +72,8 @@ pub(super) struct Reconciler {
     pub(super) ask_at: Option<Instant>,
     /// The revisions of policies.
     pub(super) keeper: Keeper,
+    /// What the API server thinks of policies.
+    pub(super) dry_runs: DryRuns,
     /// What is done to running pods.
     pub(super) rollouts: Rollouts,
     context: Arc<Context>,
@@ -106,6 +109,11 @@ impl Reconciler {
             look_at: None,
             ask_at: None,
             keeper: Keeper::new(Arc::clone(&context)),
+            dry_runs: DryRuns::new(
+                context.client.clone(),
+                context.dry_run_namespace.clone(),
+                context.metrics.clone(),
+            ),
             rollouts: Rollouts::new(Arc::clone(&context)),
             teller,
             writer: Writer::new(Arc::clone(&context)),
@@ -184,6 +192,10 @@ impl Reconciler {
                 Some(footprint) => self.clashes.set(footprint),
                 None => self.clashes.remove(&id),
             });
+            match known.take_question() {
+                Some(question) => self.dry_runs.ask(&id, known.version(), question),
+                None => self.dry_runs.forget(&id),
+            }
             if let Acceptance::Invalid(problems) = &known.acceptance {
                 tracing::warn!(policy = %id, problems, "the policy does not compile; it is left out");
             }
@@ -198,6 +210,7 @@ impl Reconciler {
         self.policies.remove(id);
         self.index.remove_policy(id);
         self.changed.extend(self.clashes.remove(id));
+        self.dry_runs.forget(id);
         self.rollouts.forget(id);
         self.keeper.forget(id);
         self.look_soon();
@@ -431,17 +444,20 @@ impl Reconciler {
                 let known = self.policies.get(&id)?;
                 let coverage = self.coverage(&id, known);
                 let configuration = known.configuration(&id, published.as_deref());
+                let dry_run = self.dry_runs.verdict(&id);
                 let serving = coverage.endpoints > 0
                     && coverage.serving == coverage.endpoints
-                    && matches!(configuration, Configuration::Applied { .. });
+                    && matches!(configuration, Configuration::Applied { .. })
+                    && dry_run != Verdict::Pending;
                 let history = self.keep_revisions(&id, now);
                 let clashing = self.clashes.of(&id);
                 let counts = self.index.counts(&id);
                 let overhead = self.index.overhead(&id);
-                let progress = self.advance(&id, &counts.0, serving, now);
+                let progress = self.advance(&id, &counts.0, serving, &dry_run, now);
                 let known = self.policies.get(&id)?;
                 let observed = Observed {
                     clashing,
+                    dry_run,
                     counts,
                     overhead,
                     coverage,
@@ -487,6 +503,7 @@ impl Reconciler {
         id: &PolicyId,
         counts: &PodCounts,
         serving: bool,
+        dry_run: &Verdict,
         now: Timestamp,
     ) -> Progress {
         let Some(known) = self.policies.get(id) else { return Progress::not_accepted() };
@@ -494,6 +511,11 @@ impl Reconciler {
             self.rollouts.forget(id);
             return Progress::not_accepted();
         };
+        // A pod that is restarted might not come back.
+        if dry_run.objects() {
+            self.rollouts.forget(id);
+            return Progress::not_accepted();
+        }
         if !known.settings.is_active() {
             self.rollouts.forget(id);
             return Progress::on_recreate(known.settings.is_partitioned());
