@@ -7,6 +7,11 @@ use inject::Quantity;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use serde::{Deserialize, Serialize};
 
+/// Resources that every node has; they are always told.
+const COMMON: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+/// Most other resources that are told. Which ones a pod names is up to who makes it.
+const OTHERS: usize = 13;
+
 /// `resources` of one container, as its pod has them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -47,7 +52,21 @@ impl Resources {
             add(&mut sum.requests, container.requests.iter().filter_map(read));
             add(&mut sum.limits, container.limits.iter().filter_map(read));
         }
-        sum
+        sum.bounded()
+    }
+
+    /// Without the resources that are too many. What the sum of all keeps, each of its parts keeps too:
+    /// a name has no later place among the names of a part.
+    fn bounded(mut self) -> Self {
+        for amounts in [&mut self.requests, &mut self.limits] {
+            let mut others = 0;
+            amounts.retain(|resource, _| {
+                let is_common = COMMON.contains(&resource.as_str());
+                others += usize::from(!is_common);
+                is_common || others <= OTHERS
+            });
+        }
+        self
     }
 }
 
@@ -61,6 +80,7 @@ pub(super) fn overhead<'r>(pods: impl Iterator<Item = (&'r Resources, u64)>) -> 
         add(&mut sum.requests, one.requests.iter().filter_map(times));
         add(&mut sum.limits, one.limits.iter().filter_map(times));
     }
+    let sum = sum.bounded();
     let is_something = sum != Resources::default();
     is_something.then(|| Overhead { requests: written(sum.requests), limits: written(sum.limits) })
 }
@@ -81,4 +101,32 @@ fn written(amounts: Amounts) -> BTreeMap<String, Text> {
         Some((resource, Text(text)))
     };
     amounts.into_iter().filter_map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one container asks for that names these resources.
+    fn asking(names: impl Iterator<Item = String>) -> Resources {
+        let requests = names.map(|name| (name, "1".to_owned())).collect();
+        let container = ContainerResources { requests, ..ContainerResources::default() };
+        Resources::sum(&[("side".to_owned(), container)].into(), ["side"].into_iter())
+    }
+
+    #[test]
+    fn thousands_of_resources_of_a_pod_do_not_fill_the_status() {
+        let others = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("a.example/{n:04}"));
+        let common = || COMMON.map(ToOwned::to_owned).into_iter();
+        let pods = [asking(others(5..5_000)), asking(common()), asking(others(0..10))];
+        assert_eq!(pods[0].requests.len(), OTHERS, "nor are they kept");
+        let sum = overhead(pods.iter().map(|pod| (pod, 1))).unwrap();
+        let told: Vec<String> = sum.requests.keys().cloned().collect();
+        let mut expected: Vec<String> = others(0..13).chain(common()).collect();
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+        assert_eq!(sum.requests["a.example/0009"].0, "2", "both pods that ask for it count");
+        let backwards = overhead(pods.iter().rev().map(|pod| (pod, 1)));
+        assert_eq!(backwards, Some(sum), "in whatever order");
+    }
 }

@@ -24,6 +24,8 @@ const GENERATED: usize = 5;
 const LONGEST_PREFIX: usize = 58;
 /// Longest reason that is kept of a pod's annotation, in bytes.
 const REASON_LENGTH: usize = 256;
+/// Longest text that is kept of what a pod's containers ask for, in bytes.
+const RESOURCES_LENGTH: usize = 8 << 10;
 
 /// A pod as it is watched: what is not named here is passed over while reading.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -313,8 +315,8 @@ impl WatchedPod {
 }
 
 impl Spec {
-    /// What the containers ask for that run as long as the pod does, as JSON. Init containers are gone
-    /// when the app runs; native sidecars are not.
+    /// What the containers ask for that run as long as the pod does, as JSON; empty if it is too long.
+    /// Init containers are gone when the app runs; native sidecars are not.
     fn resources(&self) -> String {
         let is_native_sidecar =
             |container: &&Container| container.restart_policy.as_deref() == Some("Always");
@@ -324,7 +326,8 @@ impl Spec {
             .filter_map(|container| Some((container.name.as_str(), container.resources.as_ref()?)))
             .filter(|(_, resources)| !resources.is_empty())
             .collect();
-        serde_json::to_string(&resources).unwrap_or_default()
+        let text = serde_json::to_string(&resources).unwrap_or_default();
+        if text.len() > RESOURCES_LENGTH { String::new() } else { text }
     }
 }
 
@@ -419,6 +422,23 @@ mod tests {
     fn a_long_generate_name_is_cut_for_what_is_added() {
         let name = format!("{}x2vzk", "a".repeat(58));
         assert!(!is_named(&name, Some(&"a".repeat(62))));
+    }
+
+    #[test]
+    fn what_thousands_of_resources_take_is_not_kept() {
+        let kept = |count: u32| {
+            let requests: BTreeMap<String, &str> =
+                (0..count).map(|number| (format!("a.example/{number}"), "1")).collect();
+            let injected = json!({ "shop/log": "1" }).to_string();
+            let pod: WatchedPod = serde_json::from_value(json!({
+                "metadata": { "name": "api", "annotations": { crds::keys::INJECTED: injected } },
+                "spec": { "containers": [{ "name": "a", "resources": { "requests": requests } }] },
+            }))
+            .unwrap();
+            pod.into_pod().unwrap().template.resources.len()
+        };
+        assert!(kept(100) > 1_000);
+        assert_eq!(kept(1_000), 0);
     }
 
     #[test]
