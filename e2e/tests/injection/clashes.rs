@@ -100,9 +100,9 @@ fn no_namespace_has_a_cluster_policy_refused() {
     wait_for_accepted(&namespace, "scp/own", "False", |message| {
         message.contains(&format!("ClusterSidecarPolicy cluster/{everywhere}"))
     });
-    let told = format!("SidecarPolicy {}/own clashes with it and goes before it", namespace.name());
     wait_for_accepted(&namespace, &format!("cscp/{everywhere}"), "True", |message| {
-        message.contains(&told)
+        message.contains("1 SidecarPolicy of a namespace clashes with it and goes before it")
+            && !message.contains(&format!("{}/own", namespace.name()))
     });
     namespace.kubectl(&["delete", "scp/own"]);
     wait_for_accepted(&namespace, &format!("cscp/{everywhere}"), "True", |message| {

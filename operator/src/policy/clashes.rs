@@ -29,10 +29,22 @@ pub(super) struct Clashes {
 pub(super) struct Clashing {
     /// Those in which it gives way; at most eight.
     pub(super) gives_way: Vec<Clash>,
-    /// The others, in which it does not; at most eight.
+    /// The others, in which it does not; at most eight. A policy of the cluster has none of a namespace
+    /// here: whoever may read it need not be told what is in other people's namespaces.
     pub(super) others: Vec<Other>,
     /// There are more of the others.
     pub(super) more: bool,
+    /// What clashes with a policy of the cluster.
+    pub(super) of_namespaces: OfNamespaces,
+}
+
+/// How many policies of namespaces clash with a policy of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OfNamespaces {
+    /// They give way to it.
+    pub(super) give_way: usize,
+    /// They go into pods before it all the same, by their priority.
+    pub(super) go_before: usize,
 }
 
 /// A policy that clashes with one that does not give way to it.
@@ -110,19 +122,23 @@ impl Clashes {
     /// The clashes of a policy.
     pub(super) fn of(&self, id: &PolicyId) -> Clashing {
         let Some(footprint) = self.index.get(id) else { return Clashing::default() };
-        let behind = self.behind.get(id);
-        let others = behind.into_iter().flatten().filter_map(|other| self.index.get(other));
-        Clashing {
+        let behind = self.behind.get(id).into_iter().flatten();
+        let mut clashing = Clashing {
             gives_way: self.before.get(id).cloned().unwrap_or_default(),
-            others: others
-                .take(TOLD)
-                .map(|other| Other {
-                    id: other.id.clone(),
-                    goes_before: other.goes_before(footprint),
-                })
-                .collect(),
-            more: behind.is_some_and(|behind| behind.len() > TOLD),
+            ..Clashing::default()
+        };
+        for other in behind.filter_map(|other| self.index.get(other)) {
+            let goes_before = other.goes_before(footprint);
+            if id.namespace.is_none() && other.id.namespace.is_some() {
+                let OfNamespaces { give_way, go_before } = &mut clashing.of_namespaces;
+                *(if goes_before { go_before } else { give_way }) += 1;
+            } else if clashing.others.len() < TOLD {
+                clashing.others.push(Other { id: other.id.clone(), goes_before });
+            } else {
+                clashing.more = true;
+            }
         }
+        clashing
     }
 
     /// Finds the first ones before a policy that it clashes with.

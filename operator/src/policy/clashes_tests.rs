@@ -96,9 +96,26 @@ fn no_priority_lets_a_namespace_have_a_cluster_policy_refused() {
     assert_eq!(before(&clashes, &own), ["everywhere"]);
     let told = clashes.of(&everywhere);
     assert!(told.gives_way.is_empty());
-    assert_eq!(told.others, [Other { id: own.clone(), goes_before: true }]);
+    assert_eq!(told.of_namespaces, OfNamespaces { give_way: 0, go_before: 1 });
     clashes.set(sidecar(&own, "s:1", 0));
-    assert_eq!(clashes.of(&everywhere).others, [Other { id: own, goes_before: false }]);
+    let told = clashes.of(&everywhere);
+    assert_eq!(told.of_namespaces, OfNamespaces { give_way: 1, go_before: 0 });
+}
+
+#[test]
+fn a_cluster_policy_does_not_name_those_of_namespaces() {
+    let (a, b) = (PolicyId::cluster("a"), PolicyId::cluster("b"));
+    let mut clashes = in_shop();
+    clashes.set(sidecar(&a, "s:1", 0));
+    clashes.set(sidecar(&b, "s:2", 0));
+    for number in 0..20 {
+        clashes.set(sidecar(&shop(&format!("own-{number}")), &format!("t:{number}"), 0));
+    }
+    assert_eq!(behind(&clashes, &a), ["b"]);
+    let told = clashes.of(&a);
+    assert!(!told.more);
+    assert_eq!(told.of_namespaces, OfNamespaces { give_way: 20, go_before: 0 });
+    assert_eq!(before(&clashes, &shop("own-0")), ["a", "b"], "they name it");
 }
 
 #[test]
@@ -236,8 +253,13 @@ proptest! {
                 let yields = |other: &&PolicyId| {
                     now[*other].gives_way.iter().any(|clash| clash.other == *id)
                 };
-                let behind: Vec<&PolicyId> = footprints.keys().filter(yields).take(TOLD).collect();
-                prop_assert_eq!(clashing.others.iter().map(|other| &other.id).collect::<Vec<_>>(), behind);
+                let behind = footprints.keys().filter(yields);
+                let (unnamed, mut named): (Vec<&PolicyId>, Vec<&PolicyId>) = behind
+                    .partition(|other| id.namespace.is_none() && other.namespace.is_some());
+                named.truncate(TOLD);
+                prop_assert_eq!(clashing.others.iter().map(|other| &other.id).collect::<Vec<_>>(), named);
+                let OfNamespaces { give_way, go_before } = clashing.of_namespaces;
+                prop_assert_eq!(give_way + go_before, unnamed.len());
             }
             told = now;
         }

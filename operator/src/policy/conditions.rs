@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    clashes::{Clashing, Other},
+    clashes::{Clashing, OfNamespaces, Other},
     dry_run::Verdict,
     serving::{Coverage, Kept},
 };
@@ -182,14 +182,31 @@ fn before_the_dry_run(facts: &Facts<'_>, previous: &[Condition]) -> Finding {
     }
 }
 
-/// That nothing is wrong with a policy, and which policies clash with it.
+/// That nothing is wrong with a policy, and which policies clash with it, or how many.
 fn compiles(clashing: &Clashing) -> String {
     let others = clashing.others.iter().map(|Other { id, goes_before }| {
         let end = if *goes_before { "goes before it, by its priority" } else { "gives way" };
         format!("; {} {id} clashes with it and {end}", id.kind())
     });
     let more = if clashing.more { "; so do others" } else { "" };
-    format!("the policy compiles{}{more}", others.collect::<String>())
+    let of_namespaces = of_namespaces(clashing.of_namespaces);
+    format!("the policy compiles{}{more}{of_namespaces}", others.collect::<String>())
+}
+
+fn of_namespaces(OfNamespaces { give_way, go_before }: OfNamespaces) -> String {
+    let told = |count: usize, one: &str, many: &str| match count {
+        0 => String::new(),
+        1 => format!("; 1 SidecarPolicy of a namespace clashes with it and {one}"),
+        _ => format!("; {count} SidecarPolicies of namespaces clash with it and {many}"),
+    };
+    if give_way + go_before == 0 {
+        return String::new();
+    }
+    format!(
+        "{}{}; each says so in its own status",
+        told(give_way, "gives way", "give way"),
+        told(go_before, "goes before it, by its priority", "go before it, by their priority")
+    )
 }
 
 /// What a policy that gives way clashes with.

@@ -181,6 +181,34 @@ fn a_policy_to_which_others_give_way_is_accepted_and_names_them() {
     assert!(find(&found, "Accepted").message.ends_with("; so do others"));
 }
 
+#[rstest]
+#[case(0, 0, "the policy compiles")]
+#[case(
+    3,
+    0,
+    "the policy compiles; 3 SidecarPolicies of namespaces clash with it and give way; each says so in its own status"
+)]
+#[case(
+    1,
+    2,
+    "the policy compiles; 1 SidecarPolicy of a namespace clashes with it and gives way; 2 SidecarPolicies of namespaces clash with it and go before it, by their priority; each says so in its own status"
+)]
+#[case(
+    0,
+    1,
+    "the policy compiles; 1 SidecarPolicy of a namespace clashes with it and goes before it, by its priority; each says so in its own status"
+)]
+fn of_the_policies_of_namespaces_only_the_number_is_told(
+    #[case] give_way: usize,
+    #[case] go_before: usize,
+    #[case] message: &str,
+) {
+    let of_namespaces = OfNamespaces { give_way, go_before };
+    let found = evaluate_clashing(&Clashing { of_namespaces, ..Clashing::default() });
+    let accepted = find(&found, "Accepted");
+    assert_eq!((accepted.status.as_str(), accepted.message.as_str()), ("True", message));
+}
+
 /// The conditions of a policy that is served, by what the API server thinks of it.
 fn evaluate_dry_run(
     dry_run: &Verdict,
