@@ -26,6 +26,8 @@ const LONGEST_PREFIX: usize = 58;
 const REASON_LENGTH: usize = 256;
 /// Longest text that is kept of what a pod's containers ask for, in bytes.
 const RESOURCES_LENGTH: usize = 8 << 10;
+/// Longest annotation with a pod's places that is read, in bytes.
+const PLACES_LENGTH: usize = 4 << 10;
 
 /// A pod as it is watched: what is not named here is passed over while reading.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -215,7 +217,7 @@ impl WatchedPod {
             .and_then(|text| Updated::read(&text))
             .filter(|updated| updated.uid == uid);
         annotations.remove(crds::keys::RESTARTED_FOR);
-        let places = annotations.remove(crds::keys::PLACE).map(|text| Place::recorded(&text));
+        let places = places(annotations.remove(crds::keys::PLACE));
         let awaits_restart = |status: &ContainerStatus| {
             let before = updated.as_ref().and_then(|updated| updated.restarts.get(&status.name));
             before.is_some_and(|before| status.restart_count <= *before)
@@ -301,7 +303,7 @@ impl WatchedPod {
             available: settled && readiness.is_some_and(|condition| condition.status == "True"),
             ending: self.metadata.deletion_timestamp.is_some(),
             is_named,
-            places: places.unwrap_or_default(),
+            places,
             ready: ready.into(),
         })
     }
@@ -399,6 +401,11 @@ fn read<T: From<String>>(annotation: Option<String>) -> BTreeMap<String, T> {
     map.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into())).collect()
 }
 
+fn places(annotation: Option<String>) -> BTreeMap<String, Place> {
+    let annotation = annotation.filter(|text| text.len() <= PLACES_LENGTH);
+    annotation.map(|text| Place::recorded(&text)).unwrap_or_default()
+}
+
 fn seconds(time: Option<Time>) -> i64 {
     time.map_or(0, |time| time.0.as_second())
 }
@@ -454,5 +461,19 @@ mod tests {
         assert_eq!(one.template, other.template);
         assert_ne!(one.placed_by("shop/log"), other.placed_by("shop/log"));
         assert_eq!(one.placed_by("shop/other"), PlacedBy::Name);
+    }
+
+    #[test]
+    fn thousands_of_places_are_not_kept() {
+        let kept = |count: u32| {
+            let places: BTreeMap<String, &str> =
+                (0..count).map(|number| (format!("shop/log-{number}"), "12.34%")).collect();
+            let annotations = json!({ crds::keys::PLACE: json!(places).to_string() });
+            let metadata = json!({ "name": "api", "annotations": annotations });
+            let pod: WatchedPod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+            pod.into_pod().unwrap().places.len()
+        };
+        assert_eq!(kept(100), 100);
+        assert_eq!(kept(1_000), 0);
     }
 }
