@@ -460,7 +460,7 @@ pub struct Rollout {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rules::max_unavailable")]
     pub max_unavailable: Option<Value>,
-    /// Pods that stay on the previous revision: a number or a percentage (default: 0%).
+    /// Share of the pods that stays on the previous revision (default: 0%).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rules::partition")]
     pub partition: Option<Value>,

@@ -9,7 +9,10 @@ mod footprint;
 mod glob;
 mod index;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use crds::{ContainersIncluded, OperatingSystem};
 
@@ -25,6 +28,9 @@ use glob::shortest_common;
 /// Longest common name of two globs for which there are surely names enough: names have 63
 /// characters.
 const GLOB_LENGTH: usize = 40;
+/// Most pairs of globs that two policies are compared by. What is left is taken to be no clash, so that
+/// nobody keeps the operator busy with policies of many globs.
+const GLOB_PAIRS: usize = 1024;
 
 /// Two policies that can meet on one pod and cannot both go in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,11 +230,15 @@ fn volumes(policy: &Footprint, other: &Footprint) -> Option<Found> {
 }
 
 fn mounts(policy: &Footprint, other: &Footprint) -> Option<Found> {
+    let mut by_place: HashMap<&str, Vec<&Mount>> = HashMap::new();
+    for found in &other.mounts {
+        by_place.entry(&found.place).or_default().push(found);
+    }
+    let mut pairs_left = GLOB_PAIRS;
     policy.mounts.iter().find_map(|mount| {
-        other.mounts.iter().find_map(|found| {
-            if mount.place != found.place {
-                return None;
-            }
+        by_place.get(mount.place.as_str())?.iter().find_map(|found| {
+            let pairs = mount.patterns.len().max(1) * found.patterns.len().max(1);
+            pairs_left = pairs_left.checked_sub(pairs)?;
             let field = difference(Kind::Mount, &mount.json, &found.json, &[])?;
             let is_app = |name: &str| !policy.has_container(name) && !other.has_container(name);
             if !share_a_container(mount, found, is_app) {

@@ -234,7 +234,8 @@ impl Names {
 
 /// A name that a glob matches.
 fn matching(glob: &str) -> String {
-    glob.replace('*', "app")
+    let name = glob.replace('*', "app");
+    if validation::is_dns_label(&name) { name } else { glob.replace('*', "") }
 }
 
 /// Volumes that are mounted and that the policy does not bring.

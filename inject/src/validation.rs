@@ -29,12 +29,12 @@ use std::collections::{HashMap, HashSet};
 use crds::{OperatingSystem, PolicySpec, Sidecar, SidecarType, Volume};
 use k8s_openapi::api::core::v1 as core;
 
-use crate::problem::Problems;
+use crate::{partition::Amount, problem::Problems};
 
 pub(crate) use app_containers::check as app_containers;
 pub(crate) use files::{ANNOTATION_BYTES, check as files};
 pub(crate) use handlers::{HOOKS, WINDOWS_SIGNALS};
-pub(crate) use names::{LABEL_KEY, LABEL_VALUE, is_label_key, is_label_value};
+pub(crate) use names::{LABEL_KEY, LABEL_VALUE, is_dns_label, is_label_key, is_label_value};
 pub(crate) use object::{Stage, has_expression};
 pub(crate) use placement::{is_ordinary, target as placement_target};
 pub(crate) use pod_patch::check as pod_patch;
@@ -91,6 +91,16 @@ pub(crate) fn spec(spec: &PolicySpec, problems: &mut Problems) {
         labels_select_nothing(spec, problems);
     }
     annotation_bytes(spec, problems);
+    partition(spec, problems);
+}
+
+/// Webhook and operator know different numbers of pods at times, and would disagree which of them are
+/// so many.
+fn partition(spec: &PolicySpec, problems: &mut Problems) {
+    if matches!(Amount::partition(spec.rollout.as_ref()), Amount::Pods(1..)) {
+        let message = "is a number of pods; write a percentage, such as \"10%\"";
+        problems.add("spec.rollout.partition", message);
+    }
 }
 
 /// Checks a container that goes in.

@@ -242,20 +242,3 @@ fn a_previous_content_that_does_not_go_with_the_new_spec_is_left_out() {
     assert_eq!(shown(&known), ["shop/a 2"]);
     assert_eq!(kept_revision(&known), None);
 }
-
-#[test]
-fn a_number_of_pods_follows_how_many_there_are() {
-    let old = content("helper:1").1;
-    let counted = |pods: i64| {
-        let status = json!({ "revision": old, "pods": { "injected": pods } });
-        let mut watched = partitioned("", status, Some("helper:1"));
-        watched.object.spec["rollout"]["partition"] = json!(2);
-        watched
-    };
-    let mut known = listed([counted(4)]);
-    let share = |known: &Known| served(known).kept().map(|(_, share)| share);
-    let all_of = |percent| Some(inject::Amount::Percent(percent).share(0));
-    assert_eq!(share(&known), all_of(50));
-    assert!(known.take(Change::Policy(Event::Apply(counted(20)))));
-    assert_eq!(share(&known), all_of(10));
-}

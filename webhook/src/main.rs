@@ -29,8 +29,9 @@ use webhook::{
     watch,
 };
 
-/// How long requests still arrive after SIGTERM: other replicas are found meanwhile.
-const DRAIN: Duration = Duration::from_secs(3);
+/// How long requests still arrive after SIGTERM: other replicas are found meanwhile, which takes seconds on
+/// a busy node. A connection that is idle for so long is closed without a word, so it should be long.
+const DRAIN: Duration = Duration::from_secs(10);
 /// One thread answers tens of thousands of reviews a second; on a large node each further one would
 /// only take memory.
 const MOST_THREADS: usize = 4;

@@ -114,8 +114,8 @@ pub(crate) fn max_unavailable(_: &mut SchemaGenerator) -> Schema {
 /// Schema of `rollout.partition`.
 pub(crate) fn partition(_: &mut SchemaGenerator) -> Schema {
     count_or_percentage(
-        "type(self) == int ? self >= 0 : self.matches('^([1-9]?[0-9]|100)%$')",
-        "partition has to be a number of pods from 0 or a percentage from 0% to 100%",
+        "type(self) == int ? self == 0 : self.matches('^([1-9]?[0-9]|100)%$')",
+        "partition has to be a percentage from 0% to 100%; what a number of pods is of them changes while they are replaced",
     )
 }
 

@@ -4,34 +4,31 @@
 /// any characters.
 pub(super) fn shortest_common(left: &str, right: &str) -> Option<usize> {
     let (left, right) = (left.as_bytes(), right.as_bytes());
-    // lengths[i][j]: the shortest text that left[i..] and right[j..] both match.
-    let mut lengths = vec![vec![None; right.len() + 1]; left.len() + 1];
-    for at_left in (0..=left.len()).rev() {
-        for at_right in (0..=right.len()).rev() {
-            lengths[at_left][at_right] =
-                match (left.get(at_left).copied(), right.get(at_right).copied()) {
-                    (None, None) => Some(0),
-                    (Some(b'*'), one) => {
-                        let nothing: Option<usize> = lengths[at_left + 1][at_right];
-                        let more = one.and_then(|one| {
-                            let cost = usize::from(one != b'*');
-                            lengths[at_left][at_right + 1].map(|rest: usize| rest + cost)
-                        });
-                        shorter(nothing, more)
-                    }
-                    (one, Some(b'*')) => {
-                        let nothing = lengths[at_left][at_right + 1];
-                        let more = one.and_then(|_| lengths[at_left + 1][at_right]);
-                        shorter(nothing, more.map(|rest| rest + 1))
-                    }
-                    (Some(one), Some(other)) if one == other => {
-                        lengths[at_left + 1][at_right + 1].map(|rest| rest + 1)
-                    }
-                    _ => None,
-                };
+    // The shortest texts that left[at..] and right[index..] both match: of the row of `at + 1` to begin with.
+    let mut below: Vec<Option<usize>> = Vec::new();
+    for at in (0..=left.len()).rev() {
+        let mut row = vec![None; right.len() + 1];
+        for index in (0..=right.len()).rev() {
+            row[index] = match (left.get(at).copied(), right.get(index).copied()) {
+                (None, None) => Some(0),
+                (Some(b'*'), one) => {
+                    let more = one.and_then(|one| {
+                        let cost = usize::from(one != b'*');
+                        row[index + 1].map(|rest: usize| rest + cost)
+                    });
+                    shorter(below[index], more)
+                }
+                (one, Some(b'*')) => {
+                    let more = one.and_then(|_| below[index]);
+                    shorter(row[index + 1], more.map(|rest| rest + 1))
+                }
+                (Some(one), Some(other)) if one == other => below[index + 1].map(|rest| rest + 1),
+                _ => None,
+            };
         }
+        below = row;
     }
-    lengths[0][0]
+    below.first().copied().flatten()
 }
 
 fn shorter(left: Option<usize>, right: Option<usize>) -> Option<usize> {

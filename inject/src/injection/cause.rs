@@ -13,6 +13,10 @@ use crate::{
 
 use super::{Candidate, Decision, Settled, named};
 
+/// Most conflicts of a pod whose causes are looked for: for each one, all policies that reach the
+/// namespace are gone through.
+const MOST: usize = 8;
+
 /// What was decided on.
 pub(super) struct Circumstances<'c, 'a> {
     pub(super) pod: &'c Pod<'c>,
@@ -25,9 +29,12 @@ pub(super) struct Circumstances<'c, 'a> {
 }
 
 impl Circumstances<'_, '_> {
-    /// Names in each conflict the policy that stands behind it, if one does.
+    /// Names in the first conflicts the policies that stand behind them, where some do.
     pub(super) fn name_causes(&self, settled: &mut [Settled]) {
-        for position in 0..settled.len() {
+        let conflicts = settled.iter().enumerate();
+        let conflicts = conflicts.filter(|(_, settled)| matches!(settled, Settled::Out(_)));
+        let first: Vec<usize> = conflicts.map(|(position, _)| position).take(MOST).collect();
+        for position in first {
             let Settled::Out(conflict) = &settled[position] else { continue };
             let mut conflict = conflict.clone();
             Cause { of: self, settled }.name_in(&mut conflict);

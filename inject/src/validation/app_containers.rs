@@ -92,6 +92,8 @@ pub(super) fn patterns(object: &Object<'_>, problems: &mut Problems) {
         let matches_some = !pattern.is_empty()
             && pattern.bytes().all(fits)
             && length <= names::LABEL_LENGTH
+            // A star before, between and after the characters of a name; more say nothing more.
+            && pattern.len() <= 2 * names::LABEL_LENGTH + 1
             && !pattern.starts_with('-')
             && !pattern.ends_with('-');
         if !matches_some {

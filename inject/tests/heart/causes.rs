@@ -225,3 +225,19 @@ fn a_volume_that_another_policy_mounts_in_another_way_is_told_with_the_differenc
     assert!(again.unchanged(), "{}", again.patch);
     assert_eq!(warning_about(&again, "shop/second"), expected);
 }
+
+#[test]
+fn causes_are_looked_for_in_the_first_conflicts_only() {
+    let waiting = (0..12).map(|number| {
+        let spec = mounting("absent", "/data");
+        let mut spec: Value = spec;
+        spec["volumes"] = json!([{"name": format!("own-{number}"), "emptyDir": {}}]);
+        shop(&format!("p-{number:02}"), spec)
+    });
+    let mut bringing = mounting("absent", "/elsewhere");
+    bringing["podSelector"] = json!({"matchLabels": {"app": "another"}});
+    let seen = run(waiting.chain([shop("z-bringing", bringing)]).collect(), &api_pod());
+    let named = |name: &str| warning_about(&seen, name).contains("z-bringing");
+    assert!(named("shop/p-00") && named("shop/p-07"));
+    assert!(!named("shop/p-08") && !named("shop/p-11"));
+}

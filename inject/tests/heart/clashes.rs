@@ -333,3 +333,19 @@ fn no_priority_lets_a_namespace_precede_the_cluster() {
     assert!(namespaced.goes_before(&cluster), "that is the policy order");
     assert!(cluster.precedence() < namespaced.precedence());
 }
+
+#[test]
+fn policies_of_many_globs_are_compared_up_to_a_bound_and_no_further() {
+    let globs = |letter: &str| -> Vec<String> {
+        (0..64).map(|number| format!("*{letter}*{letter}*{number}*")).collect()
+    };
+    let entries = |letter: &str, volume: &str| {
+        let mounts: Vec<Value> = (0..128)
+            .map(|number| json!({"name": volume, "mountPath": format!("/data/{number}")}))
+            .collect();
+        let entry = json!({"containers": globs(letter), "volumeMounts": mounts});
+        json!({"volumes": [{"name": volume, "emptyDir": {}}], "appContainers": vec![entry; 16]})
+    };
+    // 16 times 16 entries, 128 mounts and 64 times 64 globs: minutes, if all were compared.
+    assert_eq!(found(&entries("a", "one"), &entries("b", "two")), None);
+}

@@ -83,6 +83,8 @@ fn side(more: Value) -> Value {
 #[case(side(json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}})), "spec.sidecars[0].securityContext.allowPrivilegeEscalation: must not")]
 #[case(side(json!({"securityContext": {"runAsUser": -1}})), "spec.sidecars[0].securityContext.runAsUser: must be at least 0")]
 #[case(side(json!({"lifecycle": {"preStop": {"sleep": {"seconds": -1}}}})), "spec.sidecars[0].lifecycle.preStop.sleep.seconds: must be at least 0")]
+#[case(json!({"rollout": {"partition": 1}, "volumes": [{"name": "v", "emptyDir": {}}]}), "spec.rollout.partition: is a number of pods")]
+#[case(json!({"appContainers": [{"containers": ["*".repeat(128)], "env": [{"name": "A", "value": "b"}]}]}), "spec.appContainers[0].containers[0]: ")]
 #[case(json!({"namespaceSelector": {}, "volumes": [{"name": "v", "emptyDir": {}}]}), "spec.namespaceSelector: belongs to ClusterSidecarPolicy")]
 fn what_cannot_work_is_refused_with_its_path(#[case] spec: Value, #[case] expected: &str) {
     let found = problems(PolicyId::namespaced("shop", "p"), spec);
@@ -90,7 +92,7 @@ fn what_cannot_work_is_refused_with_its_path(#[case] spec: Value, #[case] expect
 }
 
 #[rstest]
-#[case(json!({"strategy": "OnRecreate", "partition": 1}))]
+#[case(json!({"strategy": "OnRecreate", "partition": 0}))]
 #[case(json!({"strategy": "InPlace", "maxUnavailable": 2, "partition": "10%", "fallback": "Restart"}))]
 #[case(json!({"strategy": "Restart", "repair": true, "paused": true}))]
 fn rollouts_are_taken(#[case] rollout: Value) {
