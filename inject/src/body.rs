@@ -1,7 +1,12 @@
 //! What a policy puts in, where expressions decide a part of it: constant parts are rendered when
 //! the policy is compiled, the others for each pod.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, LazyLock},
+};
 
 use crds::{OperatingSystem, PodPatch, PolicySpec};
 use serde_json::{Map, Value, json};
@@ -245,12 +250,10 @@ struct Compiler<'c> {
 }
 
 impl Compiler<'_> {
-    fn sidecar(&mut self, position: usize, sidecar: crds::Sidecar) {
+    fn sidecar(&mut self, position: usize, mut sidecar: crds::Sidecar) {
         let path = format!("spec.sidecars[{position}]");
-        if !may_vary_fields(&sidecar.container) {
-            return self.constant.sidecars.push(Arc::new(render::sidecar(&sidecar)));
-        }
-        match self.compile(&sidecar.container.clone().into(), Shape::container(), &path) {
+        let container = mem::take(&mut sidecar.container);
+        match self.compile(container.into(), Shape::container, &path) {
             Compiled::Constant(value) => {
                 let sidecar = crds::Sidecar { container: fields(value), ..sidecar };
                 self.constant.sidecars.push(Arc::new(render::sidecar(&sidecar)));
@@ -261,12 +264,10 @@ impl Compiler<'_> {
         }
     }
 
-    fn volume(&mut self, position: usize, volume: crds::Volume) {
+    fn volume(&mut self, position: usize, mut volume: crds::Volume) {
         let path = format!("spec.volumes[{position}]");
-        if !may_vary_fields(&volume.source) {
-            return self.constant.volumes.push(Arc::new(render::volume(&volume)));
-        }
-        match self.compile(&volume.source.clone().into(), Shape::volume(), &path) {
+        let source = mem::take(&mut volume.source);
+        match self.compile(source.into(), Shape::volume, &path) {
             Compiled::Constant(value) => {
                 let volume = crds::Volume { source: fields(value), ..volume };
                 self.constant.volumes.push(Arc::new(render::volume(&volume)));
@@ -278,17 +279,13 @@ impl Compiler<'_> {
     }
 
     fn app_containers(&mut self, position: usize, entry: &crds::AppContainers) {
-        let additions = additions(entry);
-        if !may_vary(&additions) {
-            return self.constant.app_containers.push(Arc::new(render::app_containers(entry)));
-        }
         let path = format!("spec.appContainers[{position}]");
         let shell = crds::AppContainers {
             containers: entry.containers.clone(),
             include: entry.include,
             ..crds::AppContainers::default()
         };
-        match self.compile(&additions, Shape::container(), &path) {
+        match self.compile(additions(entry), Shape::container, &path) {
             Compiled::Constant(value) => {
                 let entry = with_additions(&shell, fields(value), &path);
                 // What has a wrong type is reported by the validation of the policy.
@@ -309,7 +306,7 @@ impl Compiler<'_> {
         let files: Vec<Value> =
             spec.files.iter().map(|file| json!({ "content": file.content })).collect();
         let value = json!({ "pod": pod, "files": files });
-        match self.compile(&value, &pod_shape(), "spec") {
+        match self.compile(value, || &POD_SHAPE, "spec") {
             Compiled::Constant(value) => {
                 let (pod, files) = pod_and_files(&pod, fields(value)).unwrap_or_default();
                 self.constant.pod = Arc::new(render::pod_additions(id, &pod, &files));
@@ -318,23 +315,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn compile(&mut self, value: &Value, shape: &Shape, path: &str) -> Compiled {
+    fn compile(
+        &mut self,
+        value: Value,
+        shape: impl FnOnce() -> &'static Shape,
+        path: &str,
+    ) -> Compiled {
         Template::compile(value, shape, path, self.parameters, self.problems)
     }
-}
-
-/// Whether a value has to be compiled: it holds an expression, or the literal `$${`. Most hold none.
-fn may_vary(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains("${"),
-        Value::Array(list) => list.iter().any(may_vary),
-        Value::Object(fields) => may_vary_fields(fields),
-        _ => false,
-    }
-}
-
-fn may_vary_fields(fields: &Map<String, Value>) -> bool {
-    fields.iter().any(|(key, value)| key.contains("${") || may_vary(value))
 }
 
 /// Whether an expression decides what pod and namespace have to allow.
@@ -441,7 +429,7 @@ fn read<T: serde::de::DeserializeOwned>(value: Value, path: &str) -> Result<T, C
 }
 
 /// The shape of `pod` and `files`.
-fn pod_shape() -> Shape {
+static POD_SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     let object = |fields: Vec<(&str, Shape)>| {
         Shape::Object(fields.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect())
     };
@@ -454,4 +442,4 @@ fn pod_shape() -> Shape {
     ]);
     let file = object(vec![("content", Shape::Text)]);
     object(vec![("pod", pod), ("files", Shape::List(Box::new(file)))])
-}
+});

@@ -51,15 +51,19 @@ impl fmt::Display for EvaluationError {
 impl std::error::Error for EvaluationError {}
 
 impl Template {
-    /// Compiles a value that has a shape and stands at a path of the policy.
-    pub(crate) fn compile(
-        value: &Value,
-        shape: &Shape,
+    /// Compiles a value that stands at a path of the policy. Its shape is asked for only if something in
+    /// it has to be compiled.
+    pub(crate) fn compile<'s>(
+        value: Value,
+        shape: impl FnOnce() -> &'s Shape,
         path: &str,
         parameters: &Parameters,
         problems: &mut Problems,
     ) -> Compiled {
-        match (Compiler { parameters, problems }).compile(value, shape, path) {
+        if !may_vary(&value) {
+            return Compiled::Constant(value);
+        }
+        match (Compiler { parameters, problems }).compile(&value, shape(), path) {
             Node::Constant(value) => Compiled::Constant(value),
             node => Compiled::Template(Self(node)),
         }
@@ -68,6 +72,18 @@ impl Template {
     /// Renders the value for a pod.
     pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Value, EvaluationError> {
         self.0.render(&|leaf| leaf.render(facts))
+    }
+}
+
+/// Whether a value holds an expression, or the literal `$${`. Most hold none.
+fn may_vary(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("${"),
+        Value::Array(list) => list.iter().any(may_vary),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.contains("${") || may_vary(value))
+        }
+        _ => false,
     }
 }
 

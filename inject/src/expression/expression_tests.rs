@@ -518,8 +518,8 @@ fn the_examples_of_the_reference_compile() {
         let shape = &crate::shape::Shape::Unknown;
         let parameters = parameters();
         crate::template::Template::compile(
-            &example.into(),
-            shape,
+            example.into(),
+            || shape,
             example,
             &parameters,
             &mut problems,

@@ -10,7 +10,8 @@ use crate::{
 
 fn compile(value: &Value, shape: &Shape) -> Result<Compiled, Vec<String>> {
     let mut problems = Problems::default();
-    let compiled = Template::compile(value, shape, "spec.x", &parameters(), &mut problems);
+    let compiled =
+        Template::compile(value.clone(), || shape, "spec.x", &parameters(), &mut problems);
     problems
         .or_ok(compiled)
         .map_err(|invalid| invalid.problems.iter().map(ToString::to_string).collect())
@@ -167,7 +168,7 @@ proptest! {
             "env": [{"name": "A", "value": "${namespace.annotations['y']}"}],
             "ofTomorrow": {"a": "${pod.metadata.annotations['x']}"},
         });
-        let compiled = Template::compile(&written, Shape::container(), "spec.x", &parameters, &mut problems);
+        let compiled = Template::compile(written, Shape::container, "spec.x", &parameters, &mut problems);
         prop_assert!(problems.or_ok(()).is_ok());
         let Compiled::Template(template) = compiled else { return Err(TestCaseError::fail("constant")) };
 
