@@ -236,8 +236,12 @@ fn is_name(name: &str) -> bool {
 
 /// A text for messages: its beginning, where it is long.
 pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
-    const MAX: usize = 64;
-    match text.char_indices().nth(MAX) {
+    shortened_to(text, 64)
+}
+
+/// The beginning of a text, of at most so many characters.
+pub(crate) fn shortened_to(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
         None => text.into(),
         Some((end, _)) => format!("{}…", &text[..end]).into(),
     }

@@ -12,6 +12,7 @@ use crate::{
     Conflict,
     canonical::Canonical,
     content::{Mount, Rendered},
+    parameters::shortened_to,
     pod::{Text, read_from_object},
 };
 
@@ -147,11 +148,7 @@ fn differences(mount: &Rendered, found: &Canonical) -> Option<String> {
 fn shown(value: Option<&Value>) -> String {
     const LONGEST: usize = 40;
     let Some(value) = value else { return "not set".to_owned() };
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    shortened_to(&value.to_string(), LONGEST).into_owned()
 }
 
 /// A path without the slashes at its end, which change nothing.
