@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{Seen, policy, run};
+use crate::fixture::{Seen, policy, run, side, with};
 
 fn footprint(id: &PolicyId, spec: &Value) -> Footprint {
     let compiled = policy(id.clone(), spec.clone());
@@ -27,17 +27,6 @@ fn footprint(id: &PolicyId, spec: &Value) -> Footprint {
 fn found(one: &Value, two: &Value) -> Option<Clash> {
     let ids = ["one", "two"].map(|name| PolicyId::namespaced("shop", name));
     clash(&footprint(&ids[0], one), &footprint(&ids[1], two))
-}
-
-fn side(more: Value) -> Value {
-    let mut sidecar = json!({"name": "side", "image": "s:1"});
-    sidecar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"sidecars": [sidecar]})
-}
-
-fn with(mut spec: Value, more: Value) -> Value {
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    spec
 }
 
 fn mount(entry: Value, name: &str) -> Value {

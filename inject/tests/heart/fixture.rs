@@ -58,6 +58,17 @@ pub(crate) fn log_shipper() -> Value {
     })
 }
 
+/// A policy of one sidecar, with more fields of the container.
+pub(crate) fn side(more: Value) -> Value {
+    json!({"sidecars": [with(json!({"name": "side", "image": "s:1"}), more)]})
+}
+
+/// An object with more fields, or others.
+pub(crate) fn with(mut object: Value, more: Value) -> Value {
+    object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    object
+}
+
 /// A pod of one container, selected by the log shipper.
 pub(crate) fn api_pod() -> Value {
     json!({

@@ -4,18 +4,12 @@ use inject::PolicyId;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{log_shipper, policy, shop};
+use crate::fixture::{log_shipper, policy, shop, side};
 
 fn problems(id: PolicyId, spec: Value) -> Vec<String> {
     policy(id, spec)
         .err()
         .map_or_else(Vec::new, |invalid| invalid.problems.iter().map(ToString::to_string).collect())
-}
-
-fn side(more: Value) -> Value {
-    let mut sidecar = json!({"name": "side", "image": "s:1"});
-    sidecar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"sidecars": [sidecar]})
 }
 
 #[rstest]

@@ -4,7 +4,7 @@ use inject::{PolicyId, sample};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{log_shipper, names};
+use crate::fixture::{log_shipper, names, side, with};
 
 /// The sample of a policy, with the policy in it.
 fn sampled(id: &PolicyId, spec: Value) -> Result<Value, String> {
@@ -14,17 +14,6 @@ fn sampled(id: &PolicyId, spec: Value) -> Result<Value, String> {
     let operations: json_patch::Patch = serde_json::from_str(&sample.patch).unwrap();
     json_patch::patch(&mut pod, &operations).unwrap();
     Ok(pod)
-}
-
-fn side(more: Value) -> Value {
-    let mut sidecar = json!({"name": "side", "image": "s:1"});
-    sidecar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"sidecars": [sidecar]})
-}
-
-fn with(mut spec: Value, more: Value) -> Value {
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    spec
 }
 
 fn parameter(more: Value) -> Value {
