@@ -71,7 +71,7 @@ impl Known {
             Event::Init => self.policies(kind).begin(),
             Event::InitApply(watched) => {
                 let compiled = self.compiled(&watched);
-                self.policies(kind).add(id(&watched.object), compiled)
+                self.policies(kind).add(watched.object.id(), compiled)
             }
             Event::InitDone => {
                 let listed = self.policies(kind).finish();
@@ -79,9 +79,9 @@ impl Known {
             }
             Event::Apply(watched) => {
                 let compiled = self.compiled(&watched);
-                self.set_policy(id(&watched.object), compiled)
+                self.set_policy(watched.object.id(), compiled)
             }
-            Event::Delete(watched) => self.remove_policy(&id(&watched.object)),
+            Event::Delete(watched) => self.remove_policy(&watched.object.id()),
         }
     }
 
@@ -135,7 +135,7 @@ impl Known {
     /// Compiles a policy, unless it was compiled before: status is written far more often than spec,
     /// and after a lost watch everything is listed again.
     fn compiled(&self, watched: &WatchedPolicy) -> Compiled {
-        match self.snapshot.policies.get(&id(&watched.object)) {
+        match self.snapshot.policies.get(&watched.object.id()) {
             Some(known) if is_of(known, &watched.object) => Compiled::Served(Arc::clone(known)),
             _ => compiled(watched),
         }
@@ -234,10 +234,6 @@ enum PreviousError {
     Invalid(#[from] Invalid),
 }
 
-fn id(object: &PolicyObject) -> PolicyId {
-    PolicyId { namespace: object.namespace(), name: object.name_any() }
-}
-
 /// Whether a policy was compiled from this spec: the API server counts its generations. Its status
 /// counts only with a partition.
 fn is_of(policy: &Policy, object: &PolicyObject) -> bool {
@@ -258,7 +254,7 @@ fn compiled(watched: &WatchedPolicy) -> Compiled {
     match compiled.unwrap_or(Err(CompileError::Panic)) {
         Ok(policy) => Compiled::Served(Arc::new(policy)),
         Err(error) => {
-            let policy = id(object);
+            let policy = object.id();
             tracing::warn!(%policy, generation, %error, "a policy does not compile and is left out");
             Compiled::Rejected(generation)
         }
@@ -269,7 +265,7 @@ fn compile_policy(watched: &WatchedPolicy, generation: i64) -> Result<Policy, Co
     let object = &watched.object;
     let spec = PolicySpec::deserialize(&object.spec)?;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    let policy = compile(id(object), uid, generation, &spec)?;
+    let policy = compile(object.id(), uid, generation, &spec)?;
     let Some((revision, share)) = kept(object) else { return Ok(policy) };
     match compile_previous(&policy, &spec, watched.previous.as_ref(), &revision) {
         Ok(previous) => Ok(policy.keeping(previous, share)),

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
+use inject::PolicyId;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Resource, api::ApiResource};
+use kube::{Resource, ResourceExt as _, api::ApiResource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -21,6 +22,13 @@ pub(crate) struct PolicyObject {
     /// Null if absent.
     #[serde(default)]
     pub(crate) status: Value,
+}
+
+impl PolicyObject {
+    /// Which policy it is.
+    pub(crate) fn id(&self) -> PolicyId {
+        PolicyId { namespace: self.namespace(), name: self.name_any() }
+    }
 }
 
 #[derive(Deserialize)]

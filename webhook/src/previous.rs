@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use crds::{PolicySpec, PolicyStatus};
 use inject::{Amount, PolicyId, Share, previous_revision, revision, revision_name};
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::{Api, Client, ResourceExt as _, runtime::watcher::Event};
+use kube::{Api, Client, runtime::watcher::Event};
 use runtime::logging::with_causes;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -67,14 +67,14 @@ impl Contents {
             Event::InitApply(object) => Event::InitApply(self.bring_to(object).await),
             Event::Apply(object) => Event::Apply(self.bring_to(object).await),
             Event::Delete(object) => {
-                self.forget(&id(&object));
+                self.forget(&object.id());
                 Event::Delete(WatchedPolicy { object, previous: None })
             }
         }
     }
 
     async fn bring_to(&self, object: PolicyObject) -> WatchedPolicy {
-        let policy = id(&object);
+        let policy = object.id();
         let Some((revision, _)) = kept(&object) else {
             self.forget(&policy);
             return WatchedPolicy { object, previous: None };
@@ -121,10 +121,6 @@ impl Contents {
         }
         None
     }
-}
-
-fn id(object: &PolicyObject) -> PolicyId {
-    PolicyId { namespace: object.namespace(), name: object.name_any() }
 }
 
 #[cfg(test)]
