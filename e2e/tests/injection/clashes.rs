@@ -30,19 +30,8 @@ fn wait_for_accepted(
     status: &str,
     says: impl Fn(&str) -> bool,
 ) {
-    eventually(&format!("{policy} is told about the clash"), DEADLINE, || {
-        let policy = namespace.get(policy);
-        let conditions = policy["status"]["conditions"].as_array();
-        let mut conditions = conditions.into_iter().flatten();
-        let accepted = conditions.find(|condition| condition["type"] == "Accepted");
-        let accepted = accepted.ok_or_else(|| "no condition".to_owned())?;
-        let message = accepted["message"].as_str().unwrap_or_default();
-        let is_current = accepted["observedGeneration"] == policy["metadata"]["generation"];
-        if is_current && accepted["status"] == status && says(message) {
-            Ok(())
-        } else {
-            Err(accepted.to_string())
-        }
+    crate::wait_for_accepted(namespace, policy, |accepted| {
+        accepted["status"] == status && says(accepted["message"].as_str().unwrap_or_default())
     });
 }
 

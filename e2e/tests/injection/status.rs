@@ -70,19 +70,10 @@ fn wait_for_accepted(
     status: &str,
     reason: &str,
 ) -> String {
-    eventually(&format!("{policy} is {status} for {reason}"), DEADLINE, || {
-        let policy = namespace.get(policy);
-        let conditions = policy["status"]["conditions"].as_array();
-        let mut conditions = conditions.into_iter().flatten();
-        let accepted = conditions.find(|condition| condition["type"] == "Accepted");
-        let accepted = accepted.ok_or_else(|| "no condition".to_owned())?;
-        let is_current = accepted["observedGeneration"] == policy["metadata"]["generation"];
-        if is_current && accepted["status"] == status && accepted["reason"] == reason {
-            Ok(accepted["message"].as_str().unwrap_or_default().to_owned())
-        } else {
-            Err(accepted.to_string())
-        }
-    })
+    let accepted = crate::wait_for_accepted(namespace, policy, |accepted| {
+        accepted["status"] == status && accepted["reason"] == reason
+    });
+    accepted["message"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
