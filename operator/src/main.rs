@@ -24,11 +24,13 @@ use clap::Parser;
 use inject::Exclusions;
 use kube::Client;
 use runtime::{
+    arguments::SharedArguments,
     health::{self, Readiness},
     lease::Candidate,
     logging,
     metrics::Exposition,
     shutdown,
+    traces::Traces,
 };
 use tokio::sync::watch;
 
@@ -40,17 +42,31 @@ use rollout::RolloutPermissions;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = logging::start(arguments.shared.log_format, &arguments.shared.log_level) {
-        eprintln!("error: --log-level cannot be read: {error}");
-        return ExitCode::FAILURE;
-    }
-    match run(arguments).await {
+    let traces = match observe(&arguments.shared) {
+        Ok(traces) => traces,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = run(arguments).await;
+    traces.finish().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the operator ends");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts logging, and has spans sent where there is a collector.
+fn observe(arguments: &SharedArguments) -> anyhow::Result<Traces> {
+    let traces = Traces::to(arguments.otlp_endpoint.as_ref(), "sidecar-policy-operator")
+        .context("--otlp-endpoint")?;
+    logging::start(arguments.log_format, &arguments.log_level, &traces)
+        .context("--log-level cannot be read")?;
+    Ok(traces)
 }
 
 /// Serves health and metrics, and leads when it is this replica's turn, until asked to stop.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::http::Uri;
 use clap::{Args, ValueEnum};
 
 /// Arguments that both programs take.
@@ -22,6 +23,9 @@ pub struct SharedArguments {
     /// Least severe level that is logged, or a filter such as info,webhook=debug
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     pub log_level: String,
+    /// Collector that spans are sent to, by OTLP over HTTP: http://collector.monitoring:4318
+    #[arg(long)]
+    pub otlp_endpoint: Option<Uri>,
 }
 
 /// Form of the log lines.

@@ -8,3 +8,4 @@ pub mod logging;
 pub mod metrics;
 pub mod shutdown;
 pub mod tls;
+pub mod traces;

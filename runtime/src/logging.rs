@@ -5,20 +5,22 @@ use std::{
     io::{IsTerminal as _, stderr},
 };
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::ParseError, fmt, layer::SubscriberExt as _, registry,
+    util::SubscriberInitExt as _,
+};
 
-use crate::arguments::LogFormat;
+use crate::{arguments::LogFormat, traces::Traces};
 
-/// Starts logging for the whole process. The error says what of the filter cannot be read.
-pub fn start(format: LogFormat, level: &str) -> Result<(), ParseError> {
-    let lines = fmt()
-        .with_env_filter(EnvFilter::try_new(level)?)
-        .with_ansi(stderr().is_terminal())
-        .with_writer(stderr);
-    match format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => lines.init(),
-    }
+/// Starts logging for the whole process, and has its spans sent. The error says what of the filter cannot be read.
+pub fn start(format: LogFormat, level: &str, traces: &Traces) -> Result<(), ParseError> {
+    let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    let lines = lines.with_filter(EnvFilter::try_new(level)?);
+    registry().with(lines).with(traces.layer()).init();
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::{
     answer::Answer,
     cache::Snapshot,
     review::{self, Request, ReviewError},
+    review_span,
 };
 use crds::FailurePolicy;
 use inject::{
@@ -43,6 +44,19 @@ pub enum ReviewResult {
     Denied,
     /// The review could not be decided.
     Failed,
+}
+
+impl ReviewResult {
+    /// The word for it in metrics, logs and spans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Reviews a pod.
@@ -181,6 +195,7 @@ fn pod_answer(outcome: Outcome<'_>, decisions: &[Decision<'_>]) -> Answer {
     answer.warnings = outcome.warnings;
     if !decisions.is_empty() {
         answer.audit = audit(decisions);
+        review_span::decided(&answer.audit);
     }
     answer
 }

@@ -16,6 +16,7 @@ mod policy_object;
 mod previous;
 pub mod request_error;
 pub mod review;
+mod review_span;
 pub mod router;
 pub mod server;
 mod validate;

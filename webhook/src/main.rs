@@ -20,6 +20,7 @@ use runtime::{
     metrics::{self, Exposition},
     shutdown,
     tls::ServingCertificate,
+    traces::Traces,
 };
 use webhook::{
     cache::Cache,
@@ -52,9 +53,16 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    logging::start(arguments.shared.log_format, &arguments.shared.log_level)
-        .context("--log-level cannot be read")?;
-    executor().enable_all().build()?.block_on(run(arguments))
+    executor().enable_all().build()?.block_on(async {
+        let shared = &arguments.shared;
+        let traces = Traces::to(shared.otlp_endpoint.as_ref(), "sidecar-policy-webhook")
+            .context("--otlp-endpoint")?;
+        logging::start(shared.log_format, &shared.log_level, &traces)
+            .context("--log-level cannot be read")?;
+        let ended = run(arguments).await;
+        traces.finish().await;
+        ended
+    })
 }
 
 /// On one core a work-stealing pool only costs.

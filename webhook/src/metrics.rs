@@ -84,13 +84,14 @@ impl Metrics {
         let durations =
             Family::<EndpointLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let endpoint = |endpoint| {
-            let counter =
-                |result| reviews.get_or_create(&ResultLabels { endpoint, result }).clone();
+            let counter = |result: ReviewResult| {
+                reviews.get_or_create(&ResultLabels { endpoint, result: result.as_str() }).clone()
+            };
             EndpointMetrics {
-                allowed: counter("allowed"),
-                patched: counter("patched"),
-                denied: counter("denied"),
-                failed: counter("failed"),
+                allowed: counter(ReviewResult::Allowed),
+                patched: counter(ReviewResult::Patched),
+                denied: counter(ReviewResult::Denied),
+                failed: counter(ReviewResult::Failed),
                 duration: durations.get_or_create(&EndpointLabels { endpoint }).clone(),
             }
         };

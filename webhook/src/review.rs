@@ -3,6 +3,8 @@
 use inject::Text;
 use serde::{Deserialize, de::IgnoredAny};
 
+use crate::review_span;
+
 /// The only version of `AdmissionReview` that the API server is told to send.
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -113,7 +115,9 @@ pub fn read<'a, O: Deserialize<'a>>(body: &'a str) -> Result<Request<'a, O>, Rev
             api_version: review.api_version.as_str().to_owned(),
         });
     }
-    review.request.ok_or(ReviewError::NoRequest)
+    let request = review.request.ok_or(ReviewError::NoRequest)?;
+    review_span::describe(&request);
+    Ok(request)
 }
 
 /// Reads the request of a review whose object may be anything.

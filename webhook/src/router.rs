@@ -18,6 +18,7 @@ use axum::{
 };
 use inject::Exclusions;
 use serde_json::{Map, Value, json};
+use tracing::Instrument as _;
 
 use crate::{
     admission::{self, ReviewResult, Reviewed},
@@ -26,7 +27,7 @@ use crate::{
     metrics::{Endpoint, Metrics},
     request_error::RequestError,
     review::{self, ReviewError},
-    validate,
+    review_span, validate,
 };
 
 const JSON: [(HeaderName, HeaderValue); 1] =
@@ -139,10 +140,16 @@ async fn answer(
     endpoint: Endpoint,
     review: ReviewFunction,
 ) -> Result<Vec<u8>, RequestError> {
+    let span = review_span::begin(request.headers());
     let body = state.0.body_memory.read(request).await?;
     let started = Instant::now();
-    let text = review::text(&body.bytes)?;
-    let (answer, result) = decide(state, text, review).await?;
+    let reviewed = async {
+        let text = review::text(&body.bytes)?;
+        let (answer, result) = decide(state, text, review).await?;
+        review_span::end(result);
+        Ok::<_, ReviewError>((answer, result))
+    };
+    let (answer, result) = reviewed.instrument(span).await?;
     state.0.metrics.count(endpoint, result, started.elapsed());
     Ok(answer)
 }

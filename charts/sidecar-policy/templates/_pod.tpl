@@ -66,6 +66,24 @@ capabilities:
 - --health-address=0.0.0.0:8080
 - --log-format={{ .Values.logFormat }}
 - --log-level={{ .Values.logLevel }}
+{{- with .Values.tracing.endpoint }}
+- --otlp-endpoint={{ . }}
+{{- end }}
+{{- end }}
+
+{{- /* Environment of both programs; takes the chart's root. */ -}}
+{{- define "sidecar-policy.environment" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef: {fieldPath: metadata.namespace}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+{{- if .Values.tracing.endpoint }}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: "k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)"}
+- {name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ .Values.tracing.sampleRatio | quote }}}
+{{- end }}
 {{- end }}
 
 {{- /* Probes of the plain HTTP server that both programs have. */ -}}

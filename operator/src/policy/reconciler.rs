@@ -388,6 +388,7 @@ impl Reconciler {
     }
 
     /// Writes the statuses that differ from what they should be.
+    #[tracing::instrument(name = "reconcile", level = "debug", skip_all)]
     pub(super) async fn reconcile(&mut self) {
         self.look_at = None;
         let is_complete = self.policy_listing.is_complete()

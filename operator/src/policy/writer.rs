@@ -89,6 +89,7 @@ impl Writer {
     }
 
     /// Gives the `metadata.resourceVersion` that the write made.
+    #[tracing::instrument(name = "write status", level = "debug", skip_all, fields(policy = %wanted.id))]
     async fn write_one(&self, wanted: &StatusWrite) -> Result<Option<String>, WriteError> {
         let StatusWrite { id, uid, before, status } = wanted;
         let object = json!({

@@ -35,6 +35,7 @@ pub(super) enum KeepError {
 }
 
 /// Carries changes out, one after another.
+#[tracing::instrument(name = "keep revisions", level = "debug", skip_all, fields(policy = %policy))]
 pub(super) async fn apply(
     context: &Context,
     policy: &PolicyId,

@@ -45,6 +45,12 @@ pub(super) struct Errand {
 }
 
 /// Takes a step.
+#[tracing::instrument(
+    name = "rollout step",
+    level = "debug",
+    skip_all,
+    fields(policy = %errand.policy, revision = errand.revision, step = step.kind())
+)]
 pub(super) async fn take(
     context: &Context,
     errand: &Errand,
