@@ -175,9 +175,12 @@ type Found = (Collision, String, String);
 fn can_meet(policy: &Footprint, other: &Footprint) -> bool {
     let systems = [policy.operating_system, other.operating_system];
     let one_system = systems[0] == systems[1] || systems.contains(&OperatingSystem::Any);
+    // Of policies on request an owner chooses one: they may be meant as alternatives.
+    let are_chosen = policy.is_on_request && other.is_on_request;
     // Conditions are not looked into: different ones may exclude one another.
     policy.is_enforced
         && other.is_enforced
+        && !are_chosen
         && one_system
         && policy.conditions == other.conditions
         && policy.namespaces.overlap(&other.namespaces).is_some()

@@ -47,6 +47,7 @@ struct CertificateLabel {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ConditionLabels {
+    kind: String,
     condition: String,
     status: String,
     reason: String,
@@ -131,14 +132,15 @@ impl Metrics {
         self.webhook_configured.set(i64::from(configured));
     }
 
-    /// How many policies have each `(condition, status, reason)`; all others have none.
+    /// How many policies have each `(kind, condition, status, reason)`; all others have none.
     pub(crate) fn policies<'c>(
         &self,
-        counts: impl IntoIterator<Item = ((&'c str, &'c str, &'c str), i64)>,
+        counts: impl IntoIterator<Item = ((&'c str, &'c str, &'c str, &'c str), i64)>,
     ) {
         self.policies.clear();
-        for ((condition, status, reason), count) in counts.into_iter().take(MOST_CONDITIONS) {
+        for ((kind, condition, status, reason), count) in counts.into_iter().take(MOST_CONDITIONS) {
             let labels = ConditionLabels {
+                kind: kind.to_owned(),
                 condition: condition.to_owned(),
                 status: status.to_owned(),
                 reason: reason.to_owned(),
@@ -209,7 +211,7 @@ mod tests {
     fn the_reference_has_every_metric() {
         let (registry, metrics) = registered();
         metrics.certificate_expires("webhook", 1);
-        metrics.policies([(("Ready", "True", "Serving"), 1)]);
+        metrics.policies([(("SidecarPolicy", "Ready", "True", "Serving"), 1)]);
         metrics.pods(&PodCounts::default());
         metrics.failed(Controller::Policy);
         metrics.step_taken("restart", "taken");
@@ -220,9 +222,12 @@ mod tests {
     fn statuses_that_others_wrote_do_not_make_metrics_without_end() {
         let (_, metrics) = registered();
         let reasons: Vec<String> = (0..1000).map(|number| format!("Made{number}")).collect();
-        metrics.policies(reasons.iter().map(|reason| (("Ready", "False", reason.as_str()), 1)));
+        let kind = "SidecarPolicy";
+        let counts = reasons.iter().map(|reason| ((kind, "Ready", "False", reason.as_str()), 1));
+        metrics.policies(counts);
         let shown = |reason: &String| {
             let labels = ConditionLabels {
+                kind: kind.to_owned(),
                 condition: "Ready".to_owned(),
                 status: "False".to_owned(),
                 reason: reason.clone(),

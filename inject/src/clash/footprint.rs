@@ -1,6 +1,8 @@
 //! What a policy claims of the pods it reaches, as far as another policy can claim it too.
 
-use crds::{ContainersIncluded, Mode, OperatingSystem, PolicySpec, Sidecar, SidecarType};
+use crds::{
+    Activation, ContainersIncluded, Mode, OperatingSystem, PolicySpec, Sidecar, SidecarType,
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,6 +21,7 @@ pub struct Footprint {
     pub id: PolicyId,
     priority: i32,
     pub(super) is_enforced: bool,
+    pub(super) is_on_request: bool,
     pub(super) operating_system: OperatingSystem,
     pub(super) conditions: Vec<String>,
     pub(super) pods: Selector,
@@ -90,6 +93,7 @@ impl Footprint {
             id,
             priority: spec.priority,
             is_enforced: spec.mode == Mode::Enforce,
+            is_on_request: spec.activation == Activation::OnRequest,
             operating_system: spec.os,
             conditions: conditions.map(|condition| condition.expression.clone()).collect(),
             pods: pod_selector.clone(),

@@ -52,6 +52,8 @@ fn clashes_in(index: &ClashIndex, footprint: &Footprint) -> Vec<Clash> {
 #[case::sized(side(json!({"resourcesFromApp": {"function": "Sum", "limits": {"cpu": {"percent": 5}}}})), side(json!({"resources": {"limits": {"cpu": "1"}}})), "")]
 #[case::other_names(side(json!({})), side(json!({"name": "other", "image": "s:2"})), "")]
 #[case::audit(side(json!({})), with(side(json!({"image": "s:2"})), json!({"mode": "Audit"})), "")]
+#[case::on_request(with(side(json!({})), json!({"activation": "OnRequest"})), with(side(json!({"image": "s:2"})), json!({"activation": "OnRequest"})), "")]
+#[case::one_on_request(side(json!({})), with(side(json!({"image": "s:2"})), json!({"activation": "OnRequest"})), "spec.sidecars[0].image: clashes")]
 #[case::system(side(json!({})), with(side(json!({"image": "s:2"})), json!({"os": "Windows"})), "")]
 #[case::any_system(side(json!({})), with(side(json!({"image": "s:2"})), json!({"os": "Any"})), "spec.sidecars[0].image: clashes")]
 #[case::conditions(side(json!({})), with(side(json!({"image": "s:2"})), json!({"matchConditions": [{"name": "a", "expression": "false"}]})), "")]

@@ -594,13 +594,13 @@ impl Reconciler {
     }
 
     fn measure(&self) {
-        let mut conditions: BTreeMap<(&str, &str, &str), i64> = BTreeMap::new();
+        let mut conditions: BTreeMap<(&str, &str, &str, &str), i64> = BTreeMap::new();
         let mut pods = PodCounts::default();
-        for status in self.policies.values().map(|known| &known.status) {
-            for Condition { type_, status, reason, .. } in &status.conditions {
-                *conditions.entry((type_, status, reason)).or_default() += 1;
+        for (id, known) in &self.policies {
+            for Condition { type_, status, reason, .. } in &known.status.conditions {
+                *conditions.entry((id.kind(), type_, status, reason)).or_default() += 1;
             }
-            pods += &status.pods;
+            pods += &known.status.pods;
         }
         self.context.metrics.policies(conditions);
         self.context.metrics.pods(&pods);
