@@ -20,8 +20,19 @@ pub struct Snapshot {
     pub policies: PolicySet,
     /// Generations of the policies that do not compile.
     pub rejected: HashTrieMapSync<PolicyId, i64>,
+    /// Policies whose partition keeps no pod at the previous revision, since its content is of no use.
+    pub unusable: HashTrieMapSync<PolicyId, Unusable>,
     /// Namespaces by name.
     pub namespaces: HashTrieMapSync<String, Arc<Namespace>>,
+}
+
+/// A previous revision that no pod can be kept at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The revision.
+    pub revision: String,
+    /// What is wrong with its content.
+    pub why: String,
 }
 
 /// The newest snapshot, shared between the writer and the requests.

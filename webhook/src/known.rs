@@ -11,14 +11,14 @@ use std::{
 };
 
 use crds::PolicySpec;
-use inject::{Invalid, Namespace, Policy, PolicyId, compile, with_content};
+use inject::{Invalid, Namespace, Policy, PolicyId, compile, revision_of_content, with_content};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::{Resource, ResourceExt as _, core::PartialObjectMeta, runtime::watcher::Event};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    cache::Snapshot,
+    cache::{Snapshot, Unusable},
     policy_object::PolicyObject,
     previous::{WatchedPolicy, kept},
 };
@@ -106,13 +106,19 @@ impl Known {
     }
 
     fn set_policy(&mut self, id: PolicyId, compiled: Compiled) -> bool {
-        let Snapshot { policies, rejected, .. } = &mut self.snapshot;
+        let Snapshot { policies, rejected, unusable, .. } = &mut self.snapshot;
         match compiled {
-            Compiled::Served(policy) => {
+            Compiled::Served { policy, previous } => {
                 if policies.get(&id).is_some_and(|known| Arc::ptr_eq(known, &policy)) {
                     return false;
                 }
                 rejected.remove_mut(&id);
+                match previous {
+                    Some(previous) => unusable.insert_mut(id, previous),
+                    None => {
+                        unusable.remove_mut(&id);
+                    }
+                }
                 policies.insert(policy);
             }
             Compiled::Rejected(generation) => {
@@ -120,6 +126,7 @@ impl Known {
                     return false;
                 }
                 policies.remove(&id);
+                unusable.remove_mut(&id);
                 rejected.insert_mut(id, generation);
             }
         }
@@ -129,14 +136,19 @@ impl Known {
     fn remove_policy(&mut self, id: &PolicyId) -> bool {
         self.snapshot.policies.remove(id);
         self.snapshot.rejected.remove_mut(id);
+        self.snapshot.unusable.remove_mut(id);
         true
     }
 
     /// Compiles a policy, unless it was compiled before: status is written far more often than spec,
     /// and after a lost watch everything is listed again.
     fn compiled(&self, watched: &WatchedPolicy) -> Compiled {
-        match self.snapshot.policies.get(&watched.object.id()) {
-            Some(known) if is_of(known, &watched.object) => Compiled::Served(Arc::clone(known)),
+        let id = watched.object.id();
+        let unusable = self.snapshot.unusable.get(&id);
+        match self.snapshot.policies.get(&id) {
+            Some(known) if is_of(known, unusable, &watched.object) => {
+                Compiled::Served { policy: Arc::clone(known), previous: unusable.cloned() }
+            }
             _ => compiled(watched),
         }
     }
@@ -206,7 +218,7 @@ impl<K: Hash + Eq, V> Listing<K, V> {
 
 /// A policy, or the generation of one that does not compile.
 enum Compiled {
-    Served(Arc<Policy>),
+    Served { policy: Arc<Policy>, previous: Option<Unusable> },
     Rejected(i64),
 }
 
@@ -224,9 +236,7 @@ enum CompileError {
 /// Why new pods are not kept at the previous revision.
 #[derive(Debug, thiserror::Error)]
 enum PreviousError {
-    #[error("its content is not stored, or could not be read")]
-    Absent,
-    #[error("its stored content is not the one that the status names")]
+    #[error("its stored content is not the one that its name says")]
     Unbelievable,
     #[error("its stored content: {0}")]
     Json(#[from] serde_json::Error),
@@ -236,10 +246,10 @@ enum PreviousError {
 
 /// Whether a policy was compiled from this spec: the API server counts its generations. Its status
 /// counts only with a partition.
-fn is_of(policy: &Policy, object: &PolicyObject) -> bool {
-    let keeps_the_same = || {
-        let kept = kept(object);
-        policy.kept() == kept.as_ref().map(|(revision, share)| (revision.as_str(), *share))
+fn is_of(policy: &Policy, unusable: Option<&Unusable>, object: &PolicyObject) -> bool {
+    let keeps_the_same = || match kept(object) {
+        Some((revision, _)) if unusable.is_some_and(|found| found.revision == revision) => true,
+        kept => policy.kept() == kept.as_ref().map(|(revision, share)| (revision.as_str(), *share)),
     };
     object.metadata.uid.as_deref() == Some(policy.uid.as_str())
         && object.metadata.generation == Some(policy.generation)
@@ -252,7 +262,7 @@ fn compiled(watched: &WatchedPolicy) -> Compiled {
     // Whatever is wrong with one policy, the others go on.
     let compiled = catch_unwind(AssertUnwindSafe(|| compile_policy(watched, generation)));
     match compiled.unwrap_or(Err(CompileError::Panic)) {
-        Ok(policy) => Compiled::Served(Arc::new(policy)),
+        Ok((policy, previous)) => Compiled::Served { policy: Arc::new(policy), previous },
         Err(error) => {
             let policy = object.id();
             tracing::warn!(%policy, generation, %error, "a policy does not compile and is left out");
@@ -261,17 +271,23 @@ fn compiled(watched: &WatchedPolicy) -> Compiled {
     }
 }
 
-fn compile_policy(watched: &WatchedPolicy, generation: i64) -> Result<Policy, CompileError> {
+/// The policy, and what is wrong with the content of the revision that it should keep pods at.
+fn compile_policy(
+    watched: &WatchedPolicy,
+    generation: i64,
+) -> Result<(Policy, Option<Unusable>), CompileError> {
     let object = &watched.object;
     let spec = PolicySpec::deserialize(&object.spec)?;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let policy = compile(object.id(), uid, generation, &spec)?;
-    let Some((revision, share)) = kept(object) else { return Ok(policy) };
-    match compile_previous(&policy, &spec, watched.previous.as_ref(), &revision) {
-        Ok(previous) => Ok(policy.keeping(previous, share)),
+    let Some((revision, share)) = kept(object) else { return Ok((policy, None)) };
+    // It may be there the next time.
+    let Some(content) = &watched.previous else { return Ok((policy, None)) };
+    match compile_previous(&policy, &spec, content, &revision) {
+        Ok(previous) => Ok((policy.keeping(previous, share), None)),
         Err(error) => {
             tracing::warn!(policy = %policy.id, revision, %error, "no pod is kept at the previous revision");
-            Ok(policy)
+            Ok((policy, Some(Unusable { revision, why: error.to_string() })))
         }
     }
 }
@@ -280,14 +296,16 @@ fn compile_policy(watched: &WatchedPolicy, generation: i64) -> Result<Policy, Co
 fn compile_previous(
     policy: &Policy,
     spec: &PolicySpec,
-    content: Option<&Value>,
+    content: &Value,
     revision: &str,
 ) -> Result<Policy, PreviousError> {
-    let spec = with_content(spec, content.ok_or(PreviousError::Absent)?)?;
-    let previous = compile(policy.id.clone(), &policy.uid, policy.generation, &spec)?;
-    if previous.revision != revision {
+    if revision_of_content(content) != revision {
         return Err(PreviousError::Unbelievable);
     }
+    let spec = with_content(spec, content)?;
+    let mut previous = compile(policy.id.clone(), &policy.uid, policy.generation, &spec)?;
+    // Another release may have written the same content in other words.
+    revision.clone_into(&mut previous.revision);
     Ok(previous)
 }
 

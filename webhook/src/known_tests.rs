@@ -238,7 +238,13 @@ fn a_previous_content_that_does_not_go_with_the_new_spec_is_left_out() {
     watched.object.spec["parameters"] =
         json!([{ "name": "on", "type": "Boolean", "default": true }]);
     watched.object.spec["matchConditions"] = json!([{ "name": "on", "expression": "params.on" }]);
-    let known = listed([watched]);
+    let mut known = listed([watched.clone()]);
     assert_eq!(shown(&known), ["shop/a 2"]);
     assert_eq!(kept_revision(&known), None);
+    let snapshot = known.snapshot().unwrap();
+    let unusable = snapshot.unusable.get(&PolicyId::namespaced("shop", "a")).unwrap();
+    assert_eq!(unusable.revision, content("helper:1").1);
+    assert!(unusable.why.contains("there is no parameter on"), "{}", unusable.why);
+    // It is found out once.
+    assert!(!known.take(Change::Policy(Event::Apply(watched))));
 }

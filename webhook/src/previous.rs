@@ -111,7 +111,13 @@ impl Contents {
                 sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
             }
             match timeout(ATTEMPT_TIMEOUT, api.get_opt(&name)).await {
-                Ok(Ok(found)) => return found.and_then(|found| found.data).map(|data| data.0),
+                Ok(Ok(found)) => {
+                    let content = found.and_then(|found| found.data).map(|data| data.0);
+                    if content.is_none() {
+                        tracing::warn!(%policy, revision, "the content of a revision is not stored");
+                    }
+                    return content;
+                }
                 Ok(Err(error)) => {
                     let error = with_causes(&error);
                     tracing::warn!(%policy, revision, error, "a revision cannot be read");

@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use crate::{
     admission::{self, ReviewResult, Reviewed},
     body::BodyMemory,
-    cache::{Cache, Snapshot},
+    cache::{Cache, Snapshot, Unusable},
     metrics::{Endpoint, Metrics},
     request_error::RequestError,
     review::{self, ReviewError},
@@ -92,7 +92,7 @@ async fn validate_policies(State(state): State<AppState>, request: Request) -> R
 }
 
 /// The policies of the snapshot: which generation of which object this replica serves, and at which
-/// previous revision it keeps pods.
+/// previous revision it keeps pods, or why at none.
 async fn served(State(state): State<AppState>) -> Response {
     let snapshot = state.0.cache.load();
     let policies: Map<String, Value> = snapshot
@@ -102,6 +102,9 @@ async fn served(State(state): State<AppState>) -> Response {
             let mut served = json!({"uid": policy.uid, "generation": policy.generation});
             if let Some((previous, _)) = policy.kept() {
                 served["previous"] = json!(previous);
+            }
+            if let Some(Unusable { revision, why }) = snapshot.unusable.get(&policy.id) {
+                served["unusable"] = json!({"revision": revision, "why": why});
             }
             (policy.id.to_string(), served)
         })

@@ -256,6 +256,11 @@ fn ready(facts: &Facts<'_>, accepted: &Finding) -> Finding {
                 "this generation; the content of revision {revision} is not stored, so spec.rollout.partition cannot keep new pods at it and they get the current one"
             )
         }
+        Some(Kept::Unusable(revision, why)) => {
+            format!(
+                "this generation; revision {revision} cannot go into pods any more ({why}), so spec.rollout.partition cannot keep new pods at it and they get the current one"
+            )
+        }
         None => "this generation".to_owned(),
     };
     if serving < endpoints {

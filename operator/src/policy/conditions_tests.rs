@@ -91,6 +91,12 @@ fn find<'c>(conditions: &'c [Condition], kind: &str) -> &'c Condition {
     Coverage { kept: Some(Kept::Lost("old".to_owned())), ..coverage(2, 2, None) }, applied(),
     "True", "Serving", "the content of revision old is not stored"
 )]
+#[case::a_partition_whose_content_is_of_no_use(
+    Coverage {
+        kept: Some(Kept::Unusable("old".to_owned(), "it lacks x".to_owned())), ..coverage(2, 2, None)
+    },
+    applied(), "True", "Serving", "revision old cannot go into pods any more (it lacks x)"
+)]
 #[case::merged(
     coverage(2, 2, None), Configuration::Applied { merged: true },
     "True", "Serving", "merged with others"

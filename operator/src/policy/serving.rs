@@ -69,6 +69,16 @@ struct ServedPolicy {
     /// The revision that it keeps pods at.
     #[serde(default)]
     previous: Option<String>,
+    /// One that it can keep no pod at.
+    #[serde(default)]
+    unusable: Option<Unusable>,
+}
+
+/// A previous revision that a replica can make nothing of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Unusable {
+    revision: String,
+    why: String,
 }
 
 /// How many replicas serve a policy.
@@ -91,6 +101,8 @@ pub(super) enum Kept {
     At(String),
     /// Its content is not, so new pods get the current revision.
     Lost(String),
+    /// Its content is, and for this reason cannot go into pods, so new ones get the current revision.
+    Unusable(String, String),
 }
 
 impl Answers {
@@ -102,21 +114,43 @@ impl Answers {
         generation: i64,
         kept: Option<Kept>,
     ) -> Coverage {
-        let keeps = |served: &ServedPolicy| match &kept {
-            Some(Kept::At(revision)) => served.previous.as_ref() == Some(revision),
-            Some(Kept::Lost(_)) | None => true,
-        };
         let key = id.to_string();
-        let serving = self.replicas.values().filter(|answer| {
-            answer.as_ref().ok().and_then(|served| served.policies.get(&key)).is_some_and(
-                |served| served.uid == uid && served.generation == generation && keeps(served),
-            )
+        let served = self.replicas.values().filter_map(|answer| {
+            let served = answer.as_ref().ok()?.policies.get(&key)?;
+            (served.uid == uid && served.generation == generation).then_some(served)
         });
+        let keeps = |served: &&ServedPolicy| match &kept {
+            Some(Kept::At(revision)) => {
+                served.previous.as_ref() == Some(revision) || served.objection(revision).is_some()
+            }
+            _ => true,
+        };
+        let serving: Vec<&ServedPolicy> = served.filter(keeps).collect();
         let problem = self.replicas.iter().find_map(|(address, answer)| {
             answer.as_ref().err().map(|problem| format!("{address}: {problem}"))
         });
-        let serving = serving.count();
-        Coverage { serving, endpoints: self.replicas.len(), problem, kept }
+        let unusable = |revision: &String| {
+            let why = serving.iter().find_map(|served| served.objection(revision))?;
+            Some(Kept::Unusable(revision.clone(), why.to_owned()))
+        };
+        let objection = match &kept {
+            Some(Kept::At(revision)) => unusable(revision),
+            _ => None,
+        };
+        Coverage {
+            serving: serving.len(),
+            endpoints: self.replicas.len(),
+            problem,
+            kept: objection.or(kept),
+        }
+    }
+}
+
+impl ServedPolicy {
+    /// Why it keeps no pod at this revision.
+    fn objection(&self, revision: &str) -> Option<&str> {
+        let unusable = self.unusable.as_ref().filter(|found| found.revision == revision)?;
+        Some(&unusable.why)
     }
 }
 

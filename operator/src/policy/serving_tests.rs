@@ -102,3 +102,23 @@ fn a_replica_serves_a_partition_only_with_the_revision_that_pods_are_kept_at() {
     assert_eq!(serving(Some(Kept::Lost("old".to_owned()))), 3);
     assert_eq!(serving(None), 3);
 }
+
+#[test]
+fn a_replica_that_can_make_nothing_of_the_previous_revision_serves_the_current_one() {
+    let replica = |served: serde_json::Value| -> Served {
+        serde_json::from_value(json!({ "policies": { "shop/log": served } })).unwrap()
+    };
+    let unusable = json!({ "revision": "old", "why": "it has no parameter" });
+    let served = json!({ "uid": "u", "generation": 3, "unusable": unusable });
+    let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 8443));
+    let waiting = json!({ "uid": "u", "generation": 3 });
+    let replicas = [(address(1), Ok(replica(served))), (address(2), Ok(replica(waiting)))];
+    let answers = Answers { replicas: replicas.into() };
+    let log = PolicyId::namespaced("shop", "log");
+    let found = answers.coverage(&log, "u", 3, Some(Kept::At("old".to_owned())));
+    assert_eq!(found.serving, 1);
+    let why = "it has no parameter".to_owned();
+    assert_eq!(found.kept, Some(Kept::Unusable("old".to_owned(), why)));
+    let found = answers.coverage(&log, "u", 3, Some(Kept::At("older".to_owned())));
+    assert_eq!((found.serving, found.kept), (0, Some(Kept::At("older".to_owned()))));
+}
