@@ -12,8 +12,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 
-/// Policies that have a counter of their own.
+/// Policies of the cluster, and of all namespaces together, that have a counter of their own.
 const MOST_POLICIES: usize = 100;
+/// Policies of one namespace that have one, so that nobody takes those of all others.
+const MOST_OF_A_NAMESPACE: usize = 10;
 /// The label of all policies beyond. No policy is called so: this has no slash.
 const OTHERS: &str = "others";
 
@@ -49,7 +51,7 @@ impl Injections {
     /// Makes room: forgets the policies that are gone, as soon as there are no counters left.
     pub(crate) fn forget_unless(&self, exists: impl Fn(&PolicyId) -> bool) {
         let used = self.counters.read().unwrap_or_else(PoisonError::into_inner).len();
-        if used < MOST_POLICIES {
+        if used < MOST_OF_A_NAMESPACE {
             return;
         }
         let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
@@ -64,12 +66,21 @@ impl Injections {
 
     fn counter_of_new(&self, policy: &PolicyId) -> Counter {
         let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
-        if !counters.contains_key(policy) && counters.len() >= MOST_POLICIES {
+        if !counters.contains_key(policy) && !has_room(&counters, policy) {
             return self.shown.get_or_create(&labels(OTHERS.to_owned())).clone();
         }
         let shown = || self.shown.get_or_create(&labels(policy.to_string())).clone();
         counters.entry(policy.clone()).or_insert_with(shown).clone()
     }
+}
+
+fn has_room(counters: &HashMap<PolicyId, Counter>, policy: &PolicyId) -> bool {
+    let of_namespaces = counters.keys().filter(|known| known.namespace.is_some()).count();
+    if policy.namespace.is_none() {
+        return counters.len() - of_namespaces < MOST_POLICIES;
+    }
+    let neighbours = counters.keys().filter(|known| known.namespace == policy.namespace).count();
+    of_namespaces < MOST_POLICIES && neighbours < MOST_OF_A_NAMESPACE
 }
 
 fn labels(policy: String) -> PolicyLabels {
@@ -80,8 +91,12 @@ fn labels(policy: String) -> PolicyLabels {
 mod tests {
     use super::*;
 
+    /// Ten of them in each namespace.
     fn policy(number: usize) -> PolicyId {
-        PolicyId::namespaced("shop", format!("log-{number}"))
+        PolicyId::namespaced(
+            format!("shop-{}", number / MOST_OF_A_NAMESPACE),
+            format!("log-{number}"),
+        )
     }
 
     fn counted(injections: &Injections, policy: &str) -> Option<u64> {
@@ -94,9 +109,23 @@ mod tests {
         for number in (0..MOST_POLICIES + 5).chain([0]) {
             injections.count(&policy(number));
         }
-        assert_eq!(counted(&injections, "shop/log-0"), Some(2));
-        assert_eq!(counted(&injections, &format!("shop/log-{MOST_POLICIES}")), None);
+        assert_eq!(counted(&injections, "shop-0/log-0"), Some(2));
+        assert_eq!(counted(&injections, &policy(MOST_POLICIES).to_string()), None);
         assert_eq!(counted(&injections, OTHERS), Some(5));
+    }
+
+    #[test]
+    fn no_namespace_takes_the_counters_of_others_or_of_the_cluster() {
+        let injections = Injections::default();
+        for number in 0..2 * MOST_POLICIES {
+            injections.count(&PolicyId::namespaced("greedy", format!("p-{number}")));
+        }
+        injections.count(&policy(0));
+        injections.count(&PolicyId::cluster("mesh"));
+        assert_eq!(counted(&injections, "shop-0/log-0"), Some(1));
+        assert_eq!(counted(&injections, "cluster/mesh"), Some(1));
+        let others = 2 * MOST_POLICIES - MOST_OF_A_NAMESPACE;
+        assert_eq!(counted(&injections, OTHERS), Some(others as u64));
     }
 
     #[test]
@@ -104,14 +133,14 @@ mod tests {
         let injections = Injections::default();
         injections.count(&policy(0));
         injections.forget_unless(|_| false);
-        assert_eq!(counted(&injections, "shop/log-0"), Some(1));
+        assert_eq!(counted(&injections, "shop-0/log-0"), Some(1));
         for number in 1..MOST_POLICIES {
             injections.count(&policy(number));
         }
         injections.forget_unless(|known| *known != policy(0));
-        injections.count(&PolicyId::cluster("mesh"));
-        assert_eq!(counted(&injections, "shop/log-0"), None);
-        assert_eq!(counted(&injections, "cluster/mesh"), Some(1));
+        injections.count(&policy(MOST_POLICIES));
+        assert_eq!(counted(&injections, "shop-0/log-0"), None);
+        assert_eq!(counted(&injections, &policy(MOST_POLICIES).to_string()), Some(1));
         assert_eq!(counted(&injections, OTHERS), None);
     }
 }
