@@ -69,4 +69,4 @@ pub use sample::{Sample, sample};
 pub use select::{Lookup, Namespace, Selection, select};
 pub use selector::Selector;
 pub use validation::unknown_fields;
-pub use workload::{Carried, Operation, Workload, WorkloadKind, carry};
+pub use workload::{Carried, Operation, Workload, WorkloadKind, carry, is_carried_key};

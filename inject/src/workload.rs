@@ -2,8 +2,14 @@
 //!
 //! The template then differs, and the workload rolls by its own strategy. `sidecarpolicy.dev/carried`
 //! on the workload records what was carried: a key of the template that is not in it is its owner's.
+//!
+//! A writer who replaces the annotations of a workload takes the record away and often leaves the
+//! template as it was. So the record before the change counts too, for what the template held then.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crds::keys;
 
@@ -64,12 +70,12 @@ impl WorkloadKind {
 }
 
 /// What is being done to a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+#[derive(Clone, Copy, Debug)]
+pub enum Operation<'o> {
     /// It is created.
     Create,
-    /// It is changed.
-    Update,
+    /// It is changed; with the workload before the change, where that is known.
+    Update(Option<&'o Workload<'o>>),
 }
 
 /// A workload, borrowed from its JSON.
@@ -155,7 +161,7 @@ read_from_object!(UpdateStrategy);
 #[must_use]
 pub fn carry(
     kind: WorkloadKind,
-    operation: Operation,
+    operation: Operation<'_>,
     workload: &Workload<'_>,
     namespace: &str,
     policies: &PolicySet,
@@ -175,14 +181,15 @@ pub fn carry(
             return carried;
         }
     };
-    let template = match kind {
-        WorkloadKind::CronJob => {
-            spec.job_template.as_ref().and_then(|job| job.spec.as_ref()?.template.as_ref())
-        }
-        _ => spec.template.as_ref(),
+    let Some(template) = spec.template(kind) else { return carried };
+    let recorded = Recorded {
+        now: read_record(&workload.metadata, &mut carried.warnings),
+        before: match operation {
+            Operation::Create | Operation::Update(None) => BTreeMap::new(),
+            Operation::Update(Some(before)) => carried_before(kind, before),
+        },
     };
-    let Some(template) = template else { return carried };
-    let plan = Plan::make(&workload.metadata, &template.metadata, &mut carried.warnings);
+    let plan = Plan::make(&workload.metadata, &template.metadata, &recorded, &mut carried.warnings);
     // What was carried is warned about where it comes from.
     let is_own = |key: &str| {
         let found = template.metadata.annotations.value(key);
@@ -194,15 +201,15 @@ pub fn carry(
     if plan.template.changes.is_empty() && plan.workload.changes.is_empty() {
         return carried;
     }
-    if kind == WorkloadKind::Job && operation == Operation::Update {
-        carried.warnings.push(
-            "the pod template of a Job cannot change; the annotations take effect when the Job is created anew"
-                .to_owned(),
-        );
-        return carried;
-    }
-    if !plan.template.changes.is_empty() && operation == Operation::Update {
-        carried.warnings.extend(slow_change(kind, &spec));
+    if matches!(operation, Operation::Update(_)) {
+        if kind == WorkloadKind::Job {
+            let told = "the pod template of a Job cannot change; the annotations take effect when the Job is created anew";
+            carried.warnings.extend((!plan.template.changes.is_empty()).then(|| told.to_owned()));
+            return carried;
+        }
+        if !plan.template.changes.is_empty() {
+            carried.warnings.extend(slow_change(kind, &spec));
+        }
     }
     carried.edits = plan.into_journal(kind, workload, &template.metadata);
     carried
@@ -225,6 +232,15 @@ fn unknown(
 
 fn read_spec<'a>(workload: &Workload<'a>) -> Result<WorkloadSpec<'a>, serde_json::Error> {
     workload.spec.map_or_else(|| Ok(WorkloadSpec::default()), |raw| read(raw.get()))
+}
+
+impl<'a> WorkloadSpec<'a> {
+    fn template(&self, kind: WorkloadKind) -> Option<&Template<'a>> {
+        match kind {
+            WorkloadKind::CronJob => self.job_template.as_ref()?.spec.as_ref()?.template.as_ref(),
+            _ => self.template.as_ref(),
+        }
+    }
 }
 
 /// Says when running pods will not follow by themselves.
@@ -251,9 +267,12 @@ struct Plan {
 }
 
 impl Plan {
-    fn make(workload: &Metadata<'_>, template: &Metadata<'_>, warnings: &mut Vec<String>) -> Self {
-        let record_text = workload.annotations.value(keys::CARRIED);
-        let recorded = read_record(record_text, warnings);
+    fn make(
+        workload: &Metadata<'_>,
+        template: &Metadata<'_>,
+        recorded: &Recorded,
+        warnings: &mut Vec<String>,
+    ) -> Self {
         let wanted: BTreeMap<&str, &str> =
             workload.annotations.iter().filter(|(key, _)| is_carried_key(key)).collect();
         let mut record: BTreeMap<&str, &str> = BTreeMap::new();
@@ -261,7 +280,7 @@ impl Plan {
             MapEdits { present: template.annotations.is_present(), ..Default::default() };
         for (key, value) in &wanted {
             let found = template.annotations.value(key);
-            let ours = found.is_none_or(|found| recorded.get(*key).is_some_and(|was| was == found));
+            let ours = found.is_none_or(|found| recorded.has(key, found));
             if ours {
                 edits.set((*key).to_owned(), found, (*value).to_owned());
                 record.insert(key, value);
@@ -271,12 +290,13 @@ impl Plan {
                 ));
             }
         }
-        for (key, was) in recorded.iter().filter(|(key, _)| !wanted.contains_key(key.as_str())) {
+        for key in recorded.keys().filter(|key| !wanted.contains_key(key)) {
             let found = template.annotations.value(key);
-            if is_carried_key(key) && found == Some(was) {
-                edits.remove(key.clone(), found);
+            if is_carried_key(key) && found.is_some_and(|found| recorded.has(key, found)) {
+                edits.remove(key.to_owned(), found);
             }
         }
+        let record_text = workload.annotations.value(keys::CARRIED);
         let mut workload_edits =
             MapEdits { present: workload.annotations.is_present(), ..Default::default() };
         if record.is_empty() {
@@ -309,8 +329,31 @@ impl Plan {
     }
 }
 
-fn read_record(text: Option<&str>, warnings: &mut Vec<String>) -> BTreeMap<String, String> {
-    let Some(text) = text else { return BTreeMap::new() };
+/// Key and value of what was carried into a template.
+struct Recorded {
+    /// By the workload as it is written.
+    now: BTreeMap<String, String>,
+    /// By the workload before the change, where its template held what the record said.
+    before: BTreeMap<String, String>,
+}
+
+impl Recorded {
+    /// Whether a key of the template was carried, and has not been changed since.
+    fn has(&self, key: &str, found: &str) -> bool {
+        [&self.now, &self.before]
+            .iter()
+            .any(|record| record.get(key).is_some_and(|was| was == found))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        let keys: BTreeSet<&str> =
+            self.now.keys().chain(self.before.keys()).map(String::as_str).collect();
+        keys.into_iter()
+    }
+}
+
+fn read_record(workload: &Metadata<'_>, warnings: &mut Vec<String>) -> BTreeMap<String, String> {
+    let Some(text) = workload.annotations.value(keys::CARRIED) else { return BTreeMap::new() };
     serde_json::from_str(text).unwrap_or_else(|_| {
         warnings.push(format!(
             "annotation {} is not a JSON map of strings; it is written anew",
@@ -320,8 +363,22 @@ fn read_record(text: Option<&str>, warnings: &mut Vec<String>) -> BTreeMap<Strin
     })
 }
 
+/// What the template of a workload held before a change because it was carried there.
+fn carried_before(kind: WorkloadKind, before: &Workload<'_>) -> BTreeMap<String, String> {
+    // Whatever is wrong with it is not the fault of who writes now.
+    let mut record = read_record(&before.metadata, &mut Vec::new());
+    if record.is_empty() {
+        return record;
+    }
+    let spec = read_spec(before).unwrap_or_default();
+    let template = spec.template(kind).map(|template| &template.metadata.annotations);
+    record.retain(|key, was| template.and_then(|held| held.value(key)) == Some(was));
+    record
+}
+
 /// Whether an annotation of a workload is meant for its pods.
-fn is_carried_key(key: &str) -> bool {
+#[must_use]
+pub fn is_carried_key(key: &str) -> bool {
     key == keys::INJECT
         || key == keys::SKIP
         || key.starts_with(keys::PARAMETER_PREFIX)

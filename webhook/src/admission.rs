@@ -104,7 +104,7 @@ pub fn review_workload(
     let namespace = request.namespace();
     let operation = match request.operation.as_str() {
         "CREATE" => Operation::Create,
-        "UPDATE" => Operation::Update,
+        "UPDATE" => Operation::Update(request.old_object.as_ref()),
         _ => return Ok(answered(request.uid.as_str(), Answer::allowed())),
     };
     let kind = WorkloadKind::parse(request.kind.kind.as_str());

@@ -134,7 +134,7 @@ proptest! {
         }
         if let Ok(workload) = serde_json::from_str::<Workload<'_>>(&text) {
             let carried = inject::carry(
-                WorkloadKind::Deployment, inject::Operation::Update, &workload, "shop", &set);
+                WorkloadKind::Deployment, inject::Operation::Update(None), &workload, "shop", &set);
             let mut patch = String::new();
             carried.edits.write(&mut patch);
             let operations: json_patch::Patch = serde_json::from_str(&patch).unwrap();

@@ -30,4 +30,5 @@ mod refusals;
 mod sample;
 mod second_call;
 mod verdicts;
+mod workload_records;
 mod workloads;

@@ -13,7 +13,7 @@ struct Seen {
     warnings: Vec<String>,
 }
 
-fn run(kind: WorkloadKind, operation: Operation, object: &Value) -> Seen {
+fn run(kind: WorkloadKind, operation: Operation<'_>, object: &Value) -> Seen {
     let text = object.to_string();
     let workload: Workload<'_> = serde_json::from_str(&text).unwrap();
     let carried = carry(kind, operation, &workload, "shop", &PolicySet::default());
@@ -33,7 +33,7 @@ fn deployment(annotations: &Value, template: &Value) -> Value {
 }
 
 fn update(object: &Value) -> Seen {
-    run(WorkloadKind::Deployment, Operation::Update, object)
+    run(WorkloadKind::Deployment, Operation::Update(None), object)
 }
 
 fn template(object: &Value) -> &Value {
@@ -96,7 +96,7 @@ fn objects_with_a_controller_are_never_touched() {
     let mut object = deployment(&json!({INJECT: "log"}), &Value::Null);
     object["metadata"]["ownerReferences"] =
         json!([{"kind": "Deployment", "name": "api", "controller": true}]);
-    assert!(run(WorkloadKind::ReplicaSet, Operation::Update, &object).unchanged);
+    assert!(run(WorkloadKind::ReplicaSet, Operation::Update(None), &object).unchanged);
     object["metadata"]["ownerReferences"][0]["controller"] = json!(false);
     assert!(!run(WorkloadKind::ReplicaSet, Operation::Create, &object).unchanged);
 }
@@ -105,7 +105,7 @@ fn objects_with_a_controller_are_never_touched() {
 fn a_job_is_carried_when_it_is_created_only() {
     let object = deployment(&json!({INJECT: "log"}), &Value::Null);
     assert!(!run(WorkloadKind::Job, Operation::Create, &object).unchanged);
-    let seen = run(WorkloadKind::Job, Operation::Update, &object);
+    let seen = run(WorkloadKind::Job, Operation::Update(None), &object);
     assert!(seen.unchanged);
     assert!(seen.warnings[0].contains("cannot change"), "{:?}", seen.warnings);
 }
@@ -131,7 +131,7 @@ fn a_change_that_waits_is_said_to(
 ) {
     let mut object = deployment(&json!({INJECT: "log"}), &Value::Null);
     object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-    let seen = run(kind, Operation::Update, &object);
+    let seen = run(kind, Operation::Update(None), &object);
     assert!(!seen.unchanged);
     assert!(seen.warnings.iter().any(|warning| warning.contains(why)), "{:?}", seen.warnings);
 }
@@ -151,7 +151,7 @@ fn names_without_a_policy_are_warned_about_at_once() {
     let workload: Workload<'_> = serde_json::from_str(&text).unwrap();
     let carried = carry(
         WorkloadKind::Deployment,
-        Operation::Update,
+        Operation::Update(None),
         &workload,
         "shop",
         &PolicySet::default(),
@@ -160,7 +160,7 @@ fn names_without_a_policy_are_warned_about_at_once() {
 }
 
 /// What is told of a Deployment when no policy has a name or parameter.
-fn told(annotations: &Value, template: &Value, operation: Operation) -> Vec<String> {
+fn told(annotations: &Value, template: &Value, operation: Operation<'_>) -> Vec<String> {
     let text = deployment(annotations, template).to_string();
     let workload: Workload<'_> = serde_json::from_str(&text).unwrap();
     carry(WorkloadKind::Deployment, operation, &workload, "shop", &PolicySet::default()).warnings
@@ -173,7 +173,7 @@ fn unknown_names_on_the_pod_template_are_warned_about_when_the_workload_is_writt
         "annotation sidecarpolicy.dev/inject: no policy named \"nobody\" reaches namespace \"shop\"",
         "annotation params.sidecarpolicy.dev/log.level: there is no SidecarPolicy shop/log",
     ];
-    for operation in [Operation::Create, Operation::Update] {
+    for operation in [Operation::Create, Operation::Update(None)] {
         assert_eq!(told(&Value::Null, &template, operation), expected);
     }
 }
@@ -182,13 +182,14 @@ fn unknown_names_on_the_pod_template_are_warned_about_when_the_workload_is_writt
 fn what_was_carried_is_not_warned_about_twice() {
     let annotations = json!({INJECT: "nobody", "params.sidecarpolicy.dev/log.level": "debug"});
     let first = update(&deployment(&annotations, &Value::Null)).object;
-    let again = told(&first["metadata"]["annotations"], template(&first), Operation::Update);
+    let again = told(&first["metadata"]["annotations"], template(&first), Operation::Update(None));
     assert_eq!(again.len(), 2, "{again:?}");
     // What is about to be carried out is not warned about at all.
     let mut removed = first.clone();
     for key in annotations.as_object().unwrap().keys() {
         removed["metadata"]["annotations"].as_object_mut().unwrap().remove(key);
     }
-    let none = told(&removed["metadata"]["annotations"], template(&removed), Operation::Update);
+    let none =
+        told(&removed["metadata"]["annotations"], template(&removed), Operation::Update(None));
     assert_eq!(none, Vec::<String>::new());
 }

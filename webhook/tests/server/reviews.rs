@@ -170,6 +170,22 @@ async fn a_workloads_annotation_is_carried() {
     assert_eq!(unknown, json!({"uid": "0a1b", "allowed": true}));
 }
 
+#[tokio::test]
+async fn what_was_carried_is_told_from_the_object_before() {
+    let webhook = Webhook::with(&[("helper", helper())]);
+    let inject = json!({"sidecarpolicy.dev/inject": "helper"});
+    let deployment = |annotations: Value| {
+        json!({"metadata": {"name": "api", "annotations": annotations},
+            "spec": {"template": {"metadata": {"annotations": inject}}}})
+    };
+    let mut body = review("Deployment", "UPDATE", "shop", &deployment(json!({})));
+    body["request"]["oldObject"] =
+        deployment(json!({"sidecarpolicy.dev/carried": inject.to_string()}));
+    let response = webhook.review(WORKLOADS, &body).await;
+    let pointer = "/spec/template/metadata/annotations/sidecarpolicy.dev~1inject";
+    assert_eq!(patch(&response), json!([{"op": "remove", "path": pointer}]));
+}
+
 fn policy_review(spec: &Value, old: &Value) -> Value {
     let policy =
         |spec: &Value| json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
