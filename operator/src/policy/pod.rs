@@ -20,6 +20,8 @@ use crate::{
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Characters that the API server adds to a `generateName`.
 const GENERATED: usize = 5;
+/// The characters that it takes for that: no vowels, so that no words come out.
+const GENERATED_FROM: &str = "bcdfghjklmnpqrstvwxz2456789";
 /// Longest `generateName` of which nothing is cut off for them.
 const LONGEST_PREFIX: usize = 58;
 /// Longest reason that is kept of a pod's annotation, in bytes.
@@ -161,8 +163,8 @@ impl kube::Resource for WatchedPod {
 /// What pods of one template have in common, as far as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Template {
-    /// What selection reads of the pod, as JSON: of annotations ours only, and no name that was
-    /// generated.
+    /// What selection reads of the pod, as JSON: of annotations ours only, and no name that the API
+    /// server made up, which it does after the webhook was asked.
     pub(super) selected: String,
     operating_system: Option<String>,
     /// Policy -> revision, by the pod's own word.
@@ -254,14 +256,15 @@ impl WatchedPod {
         let skipped = read(annotations.remove(crds::keys::SKIPPED));
         let resources = if injected.is_empty() { String::new() } else { self.spec.resources() };
         annotations.retain(|key, _| is_ours(key));
-        let generated = self.metadata.generate_name.is_some();
-        let is_named = is_named(
-            self.metadata.name.as_deref().unwrap_or_default(),
-            self.metadata.generate_name.as_deref(),
-        );
+        let owner = Owner::of_pod(self.metadata.owner_references.clone(), &labels);
+        let is_named = owner.as_ref().is_some_and(names_its_pods)
+            || !looks_generated(
+                self.metadata.name.as_deref().unwrap_or_default(),
+                self.metadata.generate_name.as_deref(),
+            );
         let selected = serde_json::json!({
             "metadata": {
-                "name": self.metadata.name.as_ref().filter(|_| !generated),
+                "name": self.metadata.name.as_ref().filter(|_| is_named),
                 "generateName": self.metadata.generate_name,
                 "labels": labels,
                 "annotations": annotations,
@@ -288,7 +291,7 @@ impl WatchedPod {
                 })
                 .collect(),
             selected,
-            owner: Owner::of_pod(self.metadata.owner_references, &labels),
+            owner,
             operating_system,
             containers,
             resources,
@@ -381,11 +384,21 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Whether a pod came with its name. A StatefulSet gives its pods a name and a `generateName`.
-fn is_named(name: &str, generate_name: Option<&str>) -> bool {
-    let Some(prefix) = generate_name else { return true };
+/// Whether this controller names its pods and gives them a `generateName` as well, which a StatefulSet
+/// does. The name of its pod 24567 looks like one that was made up.
+fn names_its_pods(controller: &Owner) -> bool {
+    controller.kind == "StatefulSet" && controller.api_version.starts_with("apps/")
+}
+
+/// Whether the API server made the name of a pod up. It keeps no word of that, so it is told by what
+/// it would have made: the `generateName`, cut to leave room, and its characters. Who gives a pod both,
+/// and a name of this very form, is taken for one who gave none.
+fn looks_generated(name: &str, generate_name: Option<&str>) -> bool {
+    let Some(prefix) = generate_name.filter(|prefix| !prefix.is_empty()) else { return false };
     let prefix = prefix.get(..LONGEST_PREFIX).unwrap_or(prefix);
-    name.strip_prefix(prefix).is_none_or(|rest| rest.len() != GENERATED)
+    name.strip_prefix(prefix).is_some_and(|rest| {
+        rest.len() == GENERATED && rest.chars().all(|character| GENERATED_FROM.contains(character))
+    })
 }
 
 fn is_ours(key: &str) -> bool {
@@ -417,18 +430,57 @@ mod tests {
 
     use super::*;
 
+    fn pod(name: &str, generate_name: Option<&str>, controller: Option<&str>) -> Pod {
+        let owners = controller.map(|kind| {
+            json!([{
+                "apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "o", "controller": true,
+            }])
+        });
+        let metadata = json!({
+            "name": name, "generateName": generate_name, "uid": "u", "ownerReferences": owners,
+        });
+        let pod: WatchedPod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+        pod.into_pod().unwrap()
+    }
+
     #[rstest]
-    #[case::bare("api", None, true)]
-    #[case::of_a_stateful_set("web-0", Some("web-"), true)]
-    #[case::of_a_replica_set("api-5d8f7c9b6-x2vzk", Some("api-5d8f7c9b6-"), false)]
-    fn who_named_a_pod(#[case] name: &str, #[case] generate: Option<&str>, #[case] named: bool) {
-        assert_eq!(is_named(name, generate), named);
+    #[case::bare("api", None, None, true)]
+    #[case::empty_prefix("x2vzk", Some(""), None, true)]
+    #[case::of_a_stateful_set("web-0", Some("web-"), Some("StatefulSet"), true)]
+    #[case::with_a_high_ordinal("web-10000", Some("web-"), Some("StatefulSet"), true)]
+    #[case::with_an_ordinal_of_those_characters(
+        "web-24567",
+        Some("web-"),
+        Some("StatefulSet"),
+        true
+    )]
+    #[case::of_a_replica_set(
+        "api-5d8f7c9b6-x2vzk",
+        Some("api-5d8f7c9b6-"),
+        Some("ReplicaSet"),
+        false
+    )]
+    #[case::of_nobody("api-x2vzk", Some("api-"), None, false)]
+    #[case::with_other_characters("api-first", Some("api-"), None, true)]
+    #[case::longer("api-x2vzk2", Some("api-"), None, true)]
+    #[case::another("web-x2vzk", Some("api-"), None, true)]
+    fn a_pod_has_the_name_that_it_came_with(
+        #[case] name: &str,
+        #[case] generate_name: Option<&str>,
+        #[case] controller: Option<&str>,
+        #[case] named: bool,
+    ) {
+        let pod = pod(name, generate_name, controller);
+        let selected: serde_json::Value = serde_json::from_str(&pod.template.selected).unwrap();
+        assert_eq!(selected["metadata"]["name"], json!(named.then_some(name)));
+        let by_name = pod.placed_by("shop/log") == PlacedBy::Name;
+        assert_eq!(by_name, named, "its place is found by what its name is known by");
     }
 
     #[test]
     fn a_long_generate_name_is_cut_for_what_is_added() {
         let name = format!("{}x2vzk", "a".repeat(58));
-        assert!(!is_named(&name, Some(&"a".repeat(62))));
+        assert!(looks_generated(&name, Some(&"a".repeat(62))));
     }
 
     #[test]
