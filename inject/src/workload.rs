@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The kinds of workload whose annotations are carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkloadKind {
     /// `apps/v1` Deployment.
     Deployment,
@@ -46,18 +46,33 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::ReplicaSet,
+        Self::Job,
+        Self::CronJob,
+    ];
+
     /// The kind of this name, if its annotations are carried.
     #[must_use]
-    pub fn parse(kind: &str) -> Option<Self> {
-        Some(match kind {
-            "Deployment" => Self::Deployment,
-            "StatefulSet" => Self::StatefulSet,
-            "DaemonSet" => Self::DaemonSet,
-            "ReplicaSet" => Self::ReplicaSet,
-            "Job" => Self::Job,
-            "CronJob" => Self::CronJob,
-            _ => return None,
-        })
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The name of the kind.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+        }
     }
 
     /// JSON pointer of the metadata of the pod template.
@@ -97,6 +112,8 @@ read_from_object!(Workload);
 pub struct Carried {
     /// What the person who writes the workload is told.
     pub warnings: Vec<String>,
+    /// Keys of the pod template that change.
+    pub keys: Vec<String>,
     /// What changes in the workload.
     pub edits: Journal,
 }
@@ -211,6 +228,7 @@ pub fn carry(
             carried.warnings.extend(slow_change(kind, &spec));
         }
     }
+    carried.keys = plan.template.changes.iter().map(|(key, _)| key.to_string()).collect();
     carried.edits = plan.into_journal(kind, workload, &template.metadata);
     carried
 }

@@ -37,4 +37,7 @@ pub(crate) struct Arguments {
     /// May restart workloads and evict pods
     #[arg(long)]
     pub(crate) rollout_restart: bool,
+    /// May carry annotations of workloads into their pod templates when the webhook missed them
+    #[arg(long)]
+    pub(crate) repair_workload_annotations: bool,
 }

@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) dry_run_namespace: String,
     /// What may be done to running pods.
     pub(crate) permissions: RolloutPermissions,
+    /// Whether annotations of workloads that the webhook missed may be carried.
+    pub(crate) repairs_workload_annotations: bool,
     /// Whether this process still leads.
     pub(crate) term: Term,
     /// What is measured.

@@ -16,6 +16,8 @@ mod rollout;
 mod seen;
 mod shorten;
 mod webhook_config;
+mod workload;
+mod workload_annotations;
 
 use std::{future::Future, process::ExitCode, sync::Arc};
 
@@ -123,6 +125,7 @@ async fn lead(
             in_place: arguments.rollout_in_place,
             restart: arguments.rollout_restart,
         },
+        repairs_workload_annotations: arguments.repair_workload_annotations,
         term: leadership.term(),
         metrics,
     })));

@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     reconcile_errors: Family<ControllerLabel, Counter>,
     status_writes: Counter,
     rollout_steps: Family<StepLabels, Counter>,
+    workload_repairs: Family<ResultLabel, Counter>,
 }
 
 /// One of the operator's controllers.
@@ -38,6 +39,8 @@ pub(crate) enum Controller {
     Revision,
     /// Events on owners.
     Events,
+    /// Annotations of workloads.
+    WorkloadAnnotations,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -61,6 +64,11 @@ struct StateLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ControllerLabel {
     controller: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -113,6 +121,11 @@ impl Metrics {
             "operator_rollout_steps",
             "Steps of rollouts by kind and result",
             metrics.rollout_steps.clone(),
+        );
+        registry.register(
+            "operator_workload_repairs",
+            "Workloads into whose pod template annotations were carried that the webhook did not see",
+            metrics.workload_repairs.clone(),
         );
         metrics
     }
@@ -178,6 +191,7 @@ impl Metrics {
             Controller::Policy => "policy",
             Controller::Revision => "revision",
             Controller::Events => "events",
+            Controller::WorkloadAnnotations => "workload_annotations",
         };
         self.reconcile_errors.get_or_create(&ControllerLabel { controller }).inc();
     }
@@ -190,6 +204,11 @@ impl Metrics {
     /// A step of a rollout ended.
     pub(crate) fn step_taken(&self, step: &'static str, result: &'static str) {
         self.rollout_steps.get_or_create(&StepLabels { step, result }).inc();
+    }
+
+    /// Carrying annotations of a workload ended.
+    pub(crate) fn workload_repaired(&self, result: &'static str) {
+        self.workload_repairs.get_or_create(&ResultLabel { result }).inc();
     }
 }
 
@@ -215,6 +234,7 @@ mod tests {
         metrics.pods(&PodCounts::default());
         metrics.failed(Controller::Policy);
         metrics.step_taken("restart", "taken");
+        metrics.workload_repaired("carried");
         reference::assert_documented("Operator", &registry);
     }
 

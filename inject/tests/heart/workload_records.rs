@@ -200,6 +200,13 @@ proptest! {
         prop_assert_eq!(&stored.written_over(Some(&stored)), &stored);
     }
 
+    /// The webhook sees what the operator writes, with the object as it was before.
+    #[test]
+    fn what_the_operator_carries_the_webhook_leaves_as_it_is(stored in any_object()) {
+        let repaired = stored.written_over(None);
+        prop_assert_eq!(&repaired.written_over(Some(&stored)), &repaired);
+    }
+
     #[test]
     fn what_no_record_says_is_never_touched(object in any_object(), before in prop::option::of(any_object())) {
         let stored = object.written_over(before.as_ref());

@@ -41,8 +41,10 @@ use crate::{
     certificates::Trusted,
     context::Context,
     events::{self, Teller},
-    rollout::{self, WorkloadKind},
+    rollout::WorkloadKind,
     webhook_config::{KnownFailScopes, Published},
+    workload::{self, WorkloadEvent},
+    workload_annotations::WorkloadAnnotations,
 };
 use reconciler::{Kind, Reconciler};
 use serving::Answers;
@@ -67,20 +69,21 @@ pub(crate) async fn run(
     let mut namespaces = std::pin::pin!(watch_all(Api::all(context.client.clone())));
     let mut pods = std::pin::pin!(watch_all(Api::all(context.client.clone())));
     let mut revisions = std::pin::pin!(watch_revisions(&context));
-    let mut workloads: Option<BoxStream<'static, WorkloadEvent>> = None;
+    let mut workloads = watch_workloads(&context, false);
+    let mut rolls_workloads = false;
+    let mut annotations = WorkloadAnnotations::new(Arc::clone(&context));
     let (teller, news) = Teller::new();
     let mut telling = std::pin::pin!(events::run(Arc::clone(&context), news));
     let mut reconciler = Reconciler::new(Arc::clone(&context), ask, fail_scopes, teller);
     loop {
-        // Most installations restart nothing, and need not know of every workload.
-        if reconciler.needs_workloads() != workloads.is_some() {
+        // Most installations restart nothing, and need not keep every workload in mind.
+        if reconciler.needs_workloads() != rolls_workloads {
+            rolls_workloads = !rolls_workloads;
             reconciler.forget_workloads();
-            workloads = match workloads {
-                None => Some(rollout::watch_workloads(&context).boxed()),
-                Some(_) => None,
-            };
+            workloads = watch_workloads(&context, rolls_workloads);
         }
         let (look_at, ask_at) = (reconciler.look_at, reconciler.ask_at);
+        let mend_at = annotations.look_at;
         tokio::select! {
             () = &mut asking => return,
             () = &mut telling => return,
@@ -89,12 +92,25 @@ pub(crate) async fn run(
             Some(event) = namespaces.next() => reconciler.namespace_event(event),
             Some(event) = pods.next() => reconciler.pod_event(event),
             Some(event) = revisions.next() => reconciler.revision_event(event),
-            Some((kind, event)) = next(&mut workloads) => reconciler.workload_event(kind, event),
+            Some((kind, event)) = next(&mut workloads) => {
+                let event = reconciler.readable(kind.name(), event);
+                let Some(event) = event else { continue };
+                if context.repairs_workload_annotations {
+                    annotations.see(kind, &event);
+                }
+                if let Some(kind) = WorkloadKind::of(kind) && rolls_workloads {
+                    reconciler.workload_event(kind, event);
+                }
+            }
+            Some(()) = annotations.next() => {}
+            () = sleep_until(mend_at) => annotations.act(),
             Some(policy) = reconciler.rollouts.next() => reconciler.step_ended(policy),
             Some(policy) = reconciler.keeper.next(unix_time) => reconciler.step_ended(policy),
             Some(policy) = reconciler.dry_runs.next() => reconciler.step_ended(policy),
             Ok(()) = answers.changed() => {
-                reconciler.set_answers(answers.borrow_and_update().clone());
+                let answers = answers.borrow_and_update().clone();
+                annotations.set_serving(answers.are_complete());
+                reconciler.set_answers(answers);
             }
             Ok(()) = published.changed() => {
                 reconciler.set_published(published.borrow_and_update().clone());
@@ -112,7 +128,19 @@ where
     watcher::watcher(api, watcher::Config::default()).default_backoff()
 }
 
-type WorkloadEvent = (WorkloadKind, Result<Event<DynamicObject>, watcher::Error>);
+/// Watches the workloads that somebody needs to know of, all listed anew.
+fn watch_workloads(
+    context: &Context,
+    rolls_workloads: bool,
+) -> Option<BoxStream<'static, WorkloadEvent>> {
+    let rolling = WorkloadKind::ALL.map(WorkloadKind::kind);
+    let kinds = match (context.repairs_workload_annotations, rolls_workloads) {
+        (true, _) => &inject::WorkloadKind::ALL[..],
+        (false, true) => &rolling,
+        (false, false) => return None,
+    };
+    Some(workload::watch(&context.client, kinds).boxed())
+}
 
 /// The next event of a watch, if there is one.
 async fn next(watch: &mut Option<BoxStream<'static, WorkloadEvent>>) -> Option<WorkloadEvent> {

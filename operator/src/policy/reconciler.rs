@@ -43,6 +43,7 @@ use crate::{
         COMPLETE, Progress, Rollouts, Subjects, Workload, WorkloadId, WorkloadKind, Workloads,
     },
     webhook_config::{FailScopes, KnownFailScopes, Published},
+    workload::WatchedWorkload,
 };
 
 /// How long changes are collected before statuses are looked at.
@@ -317,16 +318,8 @@ impl Reconciler {
     }
 
     /// An event of the watches of workloads.
-    pub(super) fn workload_event(
-        &mut self,
-        kind: WorkloadKind,
-        event: Result<Event<DynamicObject>, watcher::Error>,
-    ) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return self.watch_failed("workloads", &error),
-        };
-        let id = |object: &DynamicObject| WorkloadId {
+    pub(super) fn workload_event(&mut self, kind: WorkloadKind, event: Event<WatchedWorkload>) {
+        let id = |object: &WatchedWorkload| WorkloadId {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             kind,
@@ -353,6 +346,15 @@ impl Reconciler {
     pub(super) fn step_ended(&mut self, policy: PolicyId) {
         self.changed.insert(policy);
         self.look_soon();
+    }
+
+    /// The event of a watch, unless there is only something to be said of it.
+    pub(super) fn readable<E>(
+        &mut self,
+        what: &'static str,
+        event: Result<E, watcher::Error>,
+    ) -> Option<E> {
+        event.inspect_err(|error| self.watch_failed(what, error)).ok()
     }
 
     fn watch_failed(&self, what: &'static str, error: &watcher::Error) {

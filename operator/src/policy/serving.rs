@@ -106,6 +106,11 @@ pub(super) enum Kept {
 }
 
 impl Answers {
+    /// Whether there are replicas, and all of them answer.
+    pub(super) fn are_complete(&self) -> bool {
+        !self.replicas.is_empty() && self.replicas.values().all(Result::is_ok)
+    }
+
     /// How many replicas serve this generation of a policy, and keep pods where they should.
     pub(super) fn coverage(
         &self,

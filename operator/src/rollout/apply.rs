@@ -31,6 +31,7 @@ use crate::{
     context::{Context, WriteError},
     owner::Uid,
     revision,
+    workload::WatchedWorkload,
 };
 
 /// For whom a step is taken.
@@ -189,7 +190,7 @@ async fn restart(
     restarted: Restarted,
 ) -> Result<Outcome, WriteError> {
     let api = Api::namespaced_with(context.client.clone(), &id.namespace, &id.kind.resource());
-    let found = context.write(api.get(&id.name)).await?;
+    let found: WatchedWorkload = context.write(api.get(&id.name)).await?;
     let workload = Workload::read(id.kind, &found);
     let is_done = workload.restarted.get(policy).is_some_and(|earlier| {
         earlier.revision == restarted.revision && earlier.times >= restarted.times
@@ -202,10 +203,8 @@ async fn restart(
     {
         return Ok(Outcome::Refused(format!("ReplicaSet {name} is not the {id}'s")));
     }
-    let labels = found.data.pointer("/spec/template/metadata/labels");
-    let labels: BTreeMap<String, String> =
-        labels.and_then(|labels| serde_json::from_value(labels.clone()).ok()).unwrap_or_default();
-    if let Some(budget) = exhausted_budget(context, &id.namespace, &labels).await? {
+    let labels = found.template_metadata().map(|metadata| &metadata.labels);
+    if let Some(budget) = exhausted_budget(context, &id.namespace, labels).await? {
         return Ok(Outcome::Failed(format!(
             "PodDisruptionBudget {budget} allows no disruption now"
         )));
@@ -237,7 +236,7 @@ async fn owns(
 async fn exhausted_budget(
     context: &Context,
     namespace: &str,
-    labels: &BTreeMap<String, String>,
+    labels: Option<&BTreeMap<String, String>>,
 ) -> Result<Option<String>, WriteError> {
     let api: Api<PodDisruptionBudget> = Api::namespaced(context.client.clone(), namespace);
     let budgets = context.write(api.list(&ListParams::default())).await?;
@@ -245,7 +244,8 @@ async fn exhausted_budget(
         let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let status = budget.status.as_ref();
         let allowed = status.and_then(|status| status.disruptions_allowed).unwrap_or(0);
-        allowed < 1 && selector.is_some_and(|selector| selects(selector, labels))
+        let selects = |selector| selects(selector, labels.unwrap_or(&BTreeMap::new()));
+        allowed < 1 && selector.is_some_and(selects)
     });
     Ok(exhausted.and_then(|budget| budget.metadata.name))
 }

@@ -19,17 +19,8 @@ use std::{
     sync::Arc,
 };
 
-use futures::{Stream, StreamExt, stream};
 use inject::PolicyId;
 use jiff::Timestamp;
-use kube::{
-    Api,
-    api::DynamicObject,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
-};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::context::Context;
@@ -44,8 +35,6 @@ pub(crate) use workload::{Workload, WorkloadId, WorkloadKind, Workloads};
 
 /// Steps of all rollouts at a time.
 const STEPS_AT_ONCE: usize = 8;
-/// Workloads that the API server sends at a time: whole objects, of which little is kept.
-const PAGE_SIZE: u32 = 100;
 
 /// What the operator may do to running pods: switches of the chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,16 +206,4 @@ fn see_effects(memory: &mut Memory, subjects: &Subjects<'_>) {
             memory.seen_restart(id, restarted.at.as_second());
         }
     }
-}
-
-/// Watches all workloads that can roll.
-pub(crate) fn watch_workloads(
-    context: &Context,
-) -> impl Stream<Item = (WorkloadKind, Result<Event<DynamicObject>, watcher::Error>)> + use<> {
-    let watches = WorkloadKind::ALL.map(|kind| {
-        let api = Api::all_with(context.client.clone(), &kind.resource());
-        let config = watcher::Config::default().page_size(PAGE_SIZE);
-        watcher::watcher(api, config).default_backoff().map(move |event| (kind, event)).boxed()
-    });
-    stream::select_all(watches)
 }

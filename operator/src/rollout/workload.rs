@@ -7,12 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::ApiResource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// JSON pointer of the annotations of the pod template.
-const TEMPLATE_ANNOTATIONS: &str = "/spec/template/metadata/annotations";
+use crate::workload::{RollingUpdate, Strategy, WatchedWorkload, resource};
 
 /// The kinds of workload that can roll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,18 +28,28 @@ impl WorkloadKind {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
 
+    /// This kind, if it rolls.
+    pub(crate) fn of(kind: inject::WorkloadKind) -> Option<Self> {
+        Self::ALL.into_iter().find(|rolling| rolling.kind() == kind)
+    }
+
+    /// The kind among all.
+    pub(crate) fn kind(self) -> inject::WorkloadKind {
+        match self {
+            Self::Deployment => inject::WorkloadKind::Deployment,
+            Self::StatefulSet => inject::WorkloadKind::StatefulSet,
+            Self::DaemonSet => inject::WorkloadKind::DaemonSet,
+        }
+    }
+
     /// The name of the kind.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
+        self.kind().name()
     }
 
     /// The resource as the API server serves it.
     pub(crate) fn resource(self) -> ApiResource {
-        ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", self.name()))
+        resource(self.kind())
     }
 }
 
@@ -123,60 +132,10 @@ impl Workloads {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    replicas: Option<i64>,
-    paused: bool,
-    /// Of a Deployment.
-    strategy: Strategy,
-    /// Of the others.
-    update_strategy: Strategy,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Strategy {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    rolling_update: Option<RollingUpdate>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct RollingUpdate {
-    max_unavailable: Option<IntOrString>,
-    max_surge: Option<IntOrString>,
-    partition: Option<i64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    observed_generation: i64,
-    replicas: i64,
-    updated_replicas: i64,
-    current_revision: Option<String>,
-    update_revision: Option<String>,
-    desired_number_scheduled: i64,
-    updated_number_scheduled: i64,
-    conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    message: String,
-}
-
 impl Workload {
-    /// Reads a workload; the API server's own types, so what cannot be read counts as absent.
-    pub(crate) fn read(kind: WorkloadKind, object: &DynamicObject) -> Self {
-        let spec: Spec = part(object, "spec");
-        let status: Status = part(object, "status");
+    /// Reads a workload.
+    pub(crate) fn read(kind: WorkloadKind, object: &WatchedWorkload) -> Self {
+        let WatchedWorkload { spec, status, .. } = object;
         let strategy = match kind {
             WorkloadKind::Deployment => &spec.strategy,
             _ => &spec.update_strategy,
@@ -204,7 +163,7 @@ impl Workload {
                 (worst_case, status.updated_number_scheduled < desired)
             }
         };
-        let problem = status.conditions.into_iter().find(|condition| {
+        let problem = status.conditions.iter().find(|condition| {
             matches!(
                 (condition.kind.as_str(), condition.status.as_str()),
                 ("ReplicaFailure", "True") | ("Progressing", "False")
@@ -216,21 +175,17 @@ impl Workload {
             paused: spec.paused,
             is_rolling: behind || is_rolling,
             worst_case,
-            problem: problem.map(|condition| condition.message),
+            problem: problem.map(|condition| condition.message.clone()),
             restarted: restarts(object),
         }
     }
 }
 
 /// The restarts that rollouts asked for.
-pub(crate) fn restarts(object: &DynamicObject) -> BTreeMap<String, Restarted> {
-    let annotations = object.data.pointer(TEMPLATE_ANNOTATIONS);
-    let text = annotations.and_then(|all| all.get(crds::keys::RESTARTED_FOR)?.as_str());
+pub(crate) fn restarts(object: &WatchedWorkload) -> BTreeMap<String, Restarted> {
+    let annotations = object.template_metadata().and_then(|metadata| metadata.annotations.as_ref());
+    let text = annotations.and_then(|all| all.get(crds::keys::RESTARTED_FOR));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-fn part<T: Default + for<'de> Deserialize<'de>>(object: &DynamicObject, name: &str) -> T {
-    object.data.get(name).and_then(|part| T::deserialize(part).ok()).unwrap_or_default()
 }
 
 fn deployment_worst_case(strategy: &Strategy, update: &RollingUpdate, replicas: i64) -> i64 {
@@ -266,7 +221,7 @@ fn amount(value: Option<&IntOrString>, default: i64, of: i64, rounding: Rounding
 }
 
 /// The patch that restarts a workload, which holds for the workload as it was read only.
-pub(crate) fn restart(object: &DynamicObject, policy: &str, restarted: Restarted) -> Value {
+pub(crate) fn restart(object: &WatchedWorkload, policy: &str, restarted: Restarted) -> Value {
     let mut restarts = restarts(object);
     restarts.insert(policy.to_owned(), restarted);
     serde_json::json!({
@@ -291,7 +246,7 @@ mod tests {
         Workload::read(kind, &object(spec, status))
     }
 
-    fn object(spec: &Value, status: &Value) -> DynamicObject {
+    fn object(spec: &Value, status: &Value) -> WatchedWorkload {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Any",
             "metadata": { "name": "api", "namespace": "shop", "uid": "u", "generation": 3, "resourceVersion": "9" },
@@ -372,7 +327,7 @@ mod tests {
             let restarted = Restarted { revision: "r".to_owned(), at, times: 1 };
             let patch = restart(&object, policy, restarted);
             assert_eq!(patch["metadata"], json!({ "uid": "u", "resourceVersion": "9" }));
-            object.data["spec"] = patch["spec"].clone();
+            object.spec = serde_json::from_value(patch["spec"].clone()).unwrap();
         }
         let workload = Workload::read(WorkloadKind::Deployment, &object);
         assert_eq!(workload.restarted.len(), 2);
