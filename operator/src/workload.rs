@@ -10,11 +10,9 @@ use kube::{
     Api, Client,
     api::{ApiResource, GroupVersionKind},
     core::DynamicResourceScope,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
+use runtime::watch::begin_again;
 use serde::Deserialize;
 
 /// Workloads that the API server sends at a time: whole objects, of which little is kept.
@@ -177,7 +175,7 @@ pub(crate) fn watch(
             WorkloadKind::ReplicaSet => config.labels(NOT_OF_A_DEPLOYMENT),
             _ => config,
         };
-        watcher::watcher(api, config).default_backoff().map(move |event| (kind, event)).boxed()
+        begin_again(watcher::watcher(api, config)).map(move |event| (kind, event)).boxed()
     });
     stream::select_all(watches)
 }

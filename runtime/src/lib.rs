@@ -1,5 +1,5 @@
 //! What webhook and operator both need: arguments, logs, metrics, health, TLS that reloads, the
-//! leader lease, and the signal to stop.
+//! leader lease, watches that begin again, and the signal to stop.
 
 pub mod arguments;
 pub mod health;
@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod shutdown;
 pub mod tls;
 pub mod traces;
+pub mod watch;

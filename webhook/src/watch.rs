@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client,
     api::ApiResource,
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event, watcher},
 };
-use runtime::{health::Readiness, logging::with_causes, tls::ServingCertificate};
+use runtime::{
+    health::Readiness,
+    logging::with_causes,
+    tls::ServingCertificate,
+    watch::{Interruptions, begin_again, is_not_served},
+};
 
 use crate::{
     cache::Cache,
@@ -27,6 +29,12 @@ use crate::{
 pub const POLICIES: &str = "policies and namespaces";
 /// What readiness waits for: there is a certificate to serve.
 pub const CERTIFICATE: &str = "certificate";
+
+/// What readiness waits for where the API server does not know our kinds.
+const DEFINITION: &str = "custom resource definition sidecarpolicies.sidecarpolicy.dev";
+/// The same for the cluster kind.
+const CLUSTER_DEFINITION: &str =
+    "custom resource definition clustersidecarpolicies.sidecarpolicy.dev";
 
 /// Objects in one page of a list: few, so that little is in memory at a time.
 const PAGE_SIZE: u32 = 100;
@@ -46,10 +54,11 @@ pub async fn keep_cache(
     readiness: Readiness,
 ) {
     let contents = Arc::new(Contents::new(client.clone(), namespace));
-    let policies = |name, resource: ApiResource| {
+    let policies = |name, resource: ApiResource, definition| {
         let api: Api<PolicyObject> = Api::all_with(client.clone(), &resource);
         let contents = Arc::clone(&contents);
-        changes(name, &metrics, watcher(api, paged()))
+        let events = watch_definition(&cache, &readiness, definition, watcher(api, paged()));
+        changes(name, &metrics, events)
             .map(move |event| {
                 let contents = Arc::clone(&contents);
                 async move { contents.bring(event).await }
@@ -58,12 +67,16 @@ pub async fn keep_cache(
     };
     let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let mut batches = stream::select_all([
-        policies("policies", ApiResource::erase::<crds::SidecarPolicy>(&()))
+        policies("policies", ApiResource::erase::<crds::SidecarPolicy>(&()), DEFINITION)
             .map(Change::Policy)
             .boxed(),
-        policies("cluster-policies", ApiResource::erase::<crds::ClusterSidecarPolicy>(&()))
-            .map(Change::ClusterPolicy)
-            .boxed(),
+        policies(
+            "cluster-policies",
+            ApiResource::erase::<crds::ClusterSidecarPolicy>(&()),
+            CLUSTER_DEFINITION,
+        )
+        .map(Change::ClusterPolicy)
+        .boxed(),
         changes("namespaces", &metrics, watcher(namespaces, paged()))
             .map(Change::Namespace)
             .boxed(),
@@ -114,6 +127,22 @@ pub async fn keep_certificate(
     }
 }
 
+/// Says in the readiness whether the definition of a watched kind is there. Not of a webhook that has
+/// policies to go by: it goes on with them.
+fn watch_definition<T: Send>(
+    cache: &Arc<Cache>,
+    readiness: &Readiness,
+    definition: &'static str,
+    events: impl Stream<Item = watcher::Result<Event<T>>> + Send,
+) -> impl Stream<Item = watcher::Result<Event<T>>> + Send {
+    let (cache, readiness) = (Arc::clone(cache), readiness.clone());
+    events.inspect(move |event| match event {
+        Ok(Event::InitDone) => readiness.reached(definition),
+        Err(error) if is_not_served(error) && !cache.load().synced => readiness.lost(definition),
+        _ => {}
+    })
+}
+
 /// The events of a watch that begins again after every error, with growing pauses.
 fn changes<T: Send>(
     name: &'static str,
@@ -121,17 +150,43 @@ fn changes<T: Send>(
     events: impl Stream<Item = watcher::Result<Event<T>>> + Send,
 ) -> impl Stream<Item = Event<T>> + Send {
     let metrics = metrics.clone();
-    events
-        .default_backoff()
-        .inspect_err(move |error| {
-            metrics.count_interruption(name);
-            let error = with_causes(error);
-            tracing::warn!(watch = name, error, "a watch was interrupted; it begins again");
+    let mut interruptions = Interruptions::default();
+    begin_again(events)
+        .inspect(move |event| match event {
+            // The list that begins may fail yet.
+            Ok(Event::Init) => {}
+            Ok(_) => {
+                if interruptions.end() {
+                    tracing::info!(watch = name, "the watch goes on");
+                }
+            }
+            Err(error) => {
+                metrics.count_interruption(name);
+                if interruptions.is_news(error) {
+                    report(name, error);
+                }
+            }
         })
         .filter_map(|event| async { event.ok() })
+}
+
+fn report(watch: &str, error: &watcher::Error) {
+    if is_not_served(error) {
+        tracing::error!(
+            watch,
+            "the custom resource definition is not there; waiting for it. The chart installs it, unless crds.install is false"
+        );
+    } else {
+        let error = with_causes(error);
+        tracing::warn!(watch, error, "a watch was interrupted; it begins again");
+    }
 }
 
 /// Lists in pages, so that one object at a time is in memory.
 fn paged() -> watcher::Config {
     watcher::Config::default().page_size(PAGE_SIZE)
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

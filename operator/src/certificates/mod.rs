@@ -15,10 +15,8 @@ use jiff::Timestamp;
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{
-    Api,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, runtime::watcher};
+use runtime::watch::begin_again;
 use tokio::{sync::watch, time::Instant};
 
 pub(crate) use certificate::Certificate;
@@ -51,7 +49,7 @@ pub(crate) async fn run(
     trusted: watch::Sender<Trusted>,
 ) {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.namespace);
-    let watch = |name: &str| watcher::watch_object(secrets.clone(), name).default_backoff();
+    let watch = |name: &str| begin_again(watcher::watch_object(secrets.clone(), name));
     let mut authorities = std::pin::pin!(watch(&context.authority_secret));
     let mut leaves = std::pin::pin!(watch(&context.certificate_secret));
     let mut keeper = Keeper {

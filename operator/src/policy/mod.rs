@@ -26,11 +26,9 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
+use runtime::watch::begin_again;
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Notify, watch},
@@ -125,7 +123,7 @@ fn watch_all<K>(api: Api<K>) -> impl Stream<Item = Result<Event<K>, watcher::Err
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    watcher::watcher(api, watcher::Config::default()).default_backoff()
+    begin_again(watcher::watcher(api, watcher::Config::default()))
 }
 
 /// Watches the workloads that somebody needs to know of, all listed anew.
@@ -155,7 +153,7 @@ fn watch_revisions(
     context: &Context,
 ) -> impl Stream<Item = Result<Event<ControllerRevision>, watcher::Error>> + use<> {
     let config = watcher::Config::default().labels(crds::keys::POLICY).page_size(REVISIONS);
-    watcher::watcher(Api::all(context.client.clone()), config).default_backoff()
+    begin_again(watcher::watcher(Api::all(context.client.clone()), config))
 }
 
 fn unix_time() -> i64 {

@@ -23,6 +23,8 @@ use tokio::{
     time::Instant,
 };
 
+use runtime::watch::{Interruptions, is_not_served};
+
 use super::{
     clashes::Clashes,
     conditions::{Acceptance, Configuration},
@@ -65,6 +67,16 @@ pub(super) enum Kind {
     Cluster,
 }
 
+impl Kind {
+    /// The resource, as its custom resource definition is called.
+    fn resource(self) -> &'static str {
+        match self {
+            Self::Namespaced => "sidecarpolicies.sidecarpolicy.dev",
+            Self::Cluster => "clustersidecarpolicies.sidecarpolicy.dev",
+        }
+    }
+}
+
 /// All that is known, and when it has to be looked at.
 pub(super) struct Reconciler {
     /// When statuses are looked at; `None`: when something changes.
@@ -94,6 +106,7 @@ pub(super) struct Reconciler {
     revision_listing: Listing<(String, String)>,
     workloads: Workloads,
     workload_listings: BTreeMap<WorkloadKind, Listing<WorkloadId>>,
+    interruptions: BTreeMap<&'static str, Interruptions>,
     is_counting: bool,
     changed: BTreeSet<PolicyId>,
 }
@@ -133,6 +146,7 @@ impl Reconciler {
             revision_listing: Listing::default(),
             workloads: Workloads::default(),
             workload_listings: BTreeMap::new(),
+            interruptions: BTreeMap::new(),
             is_counting: false,
             changed: BTreeSet::new(),
         }
@@ -156,10 +170,7 @@ impl Reconciler {
         event: Result<Event<DynamicObject>, watcher::Error>,
         kind: Kind,
     ) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return self.watch_failed("policies", &error),
-        };
+        let Some(event) = self.readable(kind.resource(), event) else { return };
         let listing = match kind {
             Kind::Namespaced => &mut self.policy_listing,
             Kind::Cluster => &mut self.cluster_policy_listing,
@@ -222,10 +233,7 @@ impl Reconciler {
         &mut self,
         event: Result<Event<PartialObjectMeta<NamespaceObject>>, watcher::Error>,
     ) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return self.watch_failed("namespaces", &error),
-        };
+        let Some(event) = self.readable("namespaces", event) else { return };
         match self.namespace_listing.follow(event, ResourceExt::name_any) {
             Change::Set(object) => self.set_namespace(Namespace {
                 name: object.name_any(),
@@ -257,10 +265,7 @@ impl Reconciler {
 
     /// An event of the watch of pods.
     pub(super) fn pod_event(&mut self, event: Result<Event<WatchedPod>, watcher::Error>) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return self.watch_failed("pods", &error),
-        };
+        let Some(event) = self.readable("pods", event) else { return };
         let key = |pod: &WatchedPod| (pod.namespace().unwrap_or_default(), pod.name_any());
         match self.pod_listing.follow(event, key) {
             Change::Set(pod) => self.index.set_pod(pod),
@@ -282,10 +287,7 @@ impl Reconciler {
         &mut self,
         event: Result<Event<ControllerRevision>, watcher::Error>,
     ) {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => return self.watch_failed("controllerrevisions", &error),
-        };
+        let Some(event) = self.readable("controllerrevisions", event) else { return };
         let key = |object: &ControllerRevision| {
             (object.namespace().unwrap_or_default(), object.name_any())
         };
@@ -348,18 +350,38 @@ impl Reconciler {
         self.look_soon();
     }
 
-    /// The event of a watch, unless there is only something to be said of it.
-    pub(super) fn readable<E>(
+    /// The event of a watch; an error is reported.
+    pub(super) fn readable<K>(
         &mut self,
         what: &'static str,
-        event: Result<E, watcher::Error>,
-    ) -> Option<E> {
-        event.inspect_err(|error| self.watch_failed(what, error)).ok()
+        event: Result<Event<K>, watcher::Error>,
+    ) -> Option<Event<K>> {
+        match event {
+            // The list that begins may fail yet.
+            Ok(Event::Init) => {}
+            Ok(_) => {
+                if self.interruptions.entry(what).or_default().end() {
+                    tracing::info!(what, "the watch goes on");
+                }
+            }
+            Err(ref error) => self.watch_failed(what, error),
+        }
+        event.ok()
     }
 
-    fn watch_failed(&self, what: &'static str, error: &watcher::Error) {
+    fn watch_failed(&mut self, what: &'static str, error: &watcher::Error) {
         self.context.metrics.failed(Controller::Policy);
-        tracing::warn!(what, error = %error, "cannot watch; trying again");
+        if !self.interruptions.entry(what).or_default().is_news(error) {
+            return;
+        }
+        if is_not_served(error) {
+            tracing::error!(
+                what,
+                "the custom resource definition is not there, so no policy is known; waiting for it. The chart installs it, unless crds.install is false"
+            );
+        } else {
+            tracing::warn!(what, error = %error, "cannot watch; trying again");
+        }
     }
 
     /// Has the replicas asked, and again a moment later.

@@ -18,11 +18,9 @@ use inject::PolicyId;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
     Api, ResourceExt,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
+use runtime::watch::begin_again;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -170,7 +168,7 @@ pub(super) async fn run(
     let slices: Api<EndpointSlice> = Api::namespaced(context.client.clone(), &context.namespace);
     let selector = format!("kubernetes.io/service-name={}", context.webhook_service);
     let config = watcher::Config::default().labels(&selector);
-    let mut events = std::pin::pin!(watcher::watcher(slices, config).default_backoff());
+    let mut events = std::pin::pin!(begin_again(watcher::watcher(slices, config)));
     let mut endpoints = Endpoints::default();
     let mut next = Instant::now() + RESYNC_INTERVAL;
     loop {

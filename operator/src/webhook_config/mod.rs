@@ -22,10 +22,8 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{
-    Api, Resource, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Resource, ResourceExt, runtime::watcher};
+use runtime::watch::begin_again;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
 
@@ -73,9 +71,9 @@ pub(crate) async fn run(
     let mutating_api: Api<MutatingWebhookConfiguration> = Api::all(context.client.clone());
     let validating_api: Api<ValidatingWebhookConfiguration> = Api::all(context.client.clone());
     let mut mutating_events =
-        std::pin::pin!(watcher::watch_object(mutating_api.clone(), name).default_backoff());
+        std::pin::pin!(begin_again(watcher::watch_object(mutating_api.clone(), name)));
     let mut validating_events =
-        std::pin::pin!(watcher::watch_object(validating_api.clone(), name).default_backoff());
+        std::pin::pin!(begin_again(watcher::watch_object(validating_api.clone(), name)));
     let mut mutating =
         Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
     let mut validating =
