@@ -7,6 +7,7 @@ mod arguments;
 mod certificates;
 mod context;
 mod controllers;
+mod dry_run;
 mod events;
 mod metrics;
 mod owner;

@@ -57,20 +57,6 @@ fn pod_security(warnings: &[String]) -> Option<String> {
     Some(said.split_once(": ").map_or(said, |(_, words)| words).to_owned())
 }
 
-/// The text of a `Warning` header: `299 - "text"`, where a backslash stands before quotes.
-pub(super) fn warning(header: &str) -> Option<String> {
-    let (_, quoted) = header.split_once('"')?;
-    let mut text = String::new();
-    let mut characters = quoted.chars();
-    loop {
-        match characters.next()? {
-            '"' => return Some(text),
-            '\\' => text.push(characters.next()?),
-            character => text.push(character),
-        }
-    }
-}
-
 #[cfg(test)]
 #[path = "answer_tests.rs"]
 mod tests;

@@ -9,6 +9,8 @@ use std::{
 };
 
 use crds::PolicySpec;
+use hyper::{Request, Response, header::WARNING};
+use kube::client::Body;
 use serde_json::json;
 use tower::service_fn;
 

@@ -1,6 +1,5 @@
 //! Asks the API server what it thinks of what a policy puts in: a dry-run create of a `PodTemplate`
-//! that was made up for the policy. Never of a pod: quotas, limit ranges and the webhooks of others
-//! would answer too.
+//! that was made up for the policy.
 //!
 //! Each policy is asked about once a generation, beside all else that the controller does, and again
 //! after a while as long as there is no answer.
@@ -10,31 +9,22 @@ mod question;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt, Limited};
-use hyper::{
-    Request, Response,
-    header::{CONTENT_TYPE, WARNING},
-};
 use inject::PolicyId;
-use kube::{Client, client::Body};
+use kube::Client;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use crate::{
-    context::FIELD_MANAGER,
+    dry_run::{self, DryRunError},
     metrics::{Controller, Metrics},
 };
 pub(super) use question::Question;
 
 /// Questions at a time.
 const AT_ONCE: usize = 4;
-/// How long the API server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// When a question that was not answered is asked again; doubled each time.
 const RETRY: Duration = Duration::from_secs(2);
 /// Longest time until it is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
-/// Largest answer that is read, in bytes: it repeats the question.
-const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the API server thinks of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,19 +78,13 @@ struct Asked {
     answer: Result<Verdict, AskError>,
 }
 
-/// The API server could not be asked.
+/// There is no answer about the policy.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("the question cannot be written: {0}")]
-    Request(#[from] hyper::http::Error),
-    #[error("{0}")]
-    Client(#[from] kube::Error),
-    #[error("its answer cannot be read: {0}")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    DryRun(#[from] DryRunError),
     #[error("{0}")]
     NoAnswer(String),
-    #[error("no answer within {} seconds", TIMEOUT.as_secs())]
-    Timeout(#[from] time::error::Elapsed),
 }
 
 impl DryRuns {
@@ -184,29 +168,16 @@ impl DryRuns {
             }
             // An error means that the semaphore was closed, which nobody does.
             let _permit = permits.acquire().await;
-            let answer = time::timeout(TIMEOUT, ask(&client, &namespace, &question)).await;
-            let answer = answer.map_err(AskError::from).flatten();
+            let answer = ask(&client, &namespace, &question).await;
             Asked { id, version, question, failures, answer }
         });
     }
 }
 
 async fn ask(client: &Client, namespace: &str, question: &Question) -> Result<Verdict, AskError> {
-    let request = Request::post(format!(
-        "/api/v1/namespaces/{namespace}/podtemplates?dryRun=All&fieldValidation=Strict&fieldManager={FIELD_MANAGER}"
-    ))
-    .header(CONTENT_TYPE, "application/json")
-    .body(Body::from(question.body.clone().into_bytes()))?;
-    let response = client.send(request).await?;
-    let (status, warnings) = (response.status().as_u16(), warnings(&response));
-    let body = Limited::new(response.into_body(), ANSWER_BYTES);
-    let body = body.collect().await.map_err(AskError::Body)?.to_bytes();
-    answer::verdict(question, status, &warnings, &body).map_err(AskError::NoAnswer)
-}
-
-fn warnings(response: &Response<Body>) -> Vec<String> {
-    let headers = response.headers().get_all(WARNING).into_iter();
-    headers.filter_map(|header| answer::warning(header.to_str().ok()?)).collect()
+    let answer = dry_run::create(client, namespace, question.body.clone()).await?;
+    answer::verdict(question, answer.status, &answer.warnings, &answer.body)
+        .map_err(AskError::NoAnswer)
 }
 
 #[cfg(test)]
