@@ -31,6 +31,9 @@ pub const UPDATED: &str = "sidecarpolicy.dev/updated";
 /// `{"<policy>": {"revision": …, "at": …, "times": …}}`. The change of it is what makes the workload
 /// roll, and what a later look recognises as done.
 pub const RESTARTED_FOR: &str = "sidecarpolicy.dev/restarted-for";
+/// Label, `"configuration"`, of the object that the operator shows the API server by a dry run to see by
+/// which webhook configuration it calls. Before the hash of that configuration in the webhook's answer.
+pub const PROBE: &str = "sidecarpolicy.dev/probe";
 /// Label of a `ControllerRevision`: name of the policy whose content it keeps.
 pub const POLICY: &str = "sidecarpolicy.dev/policy";
 /// Label of a `ControllerRevision`: kind of the policy whose content it keeps.

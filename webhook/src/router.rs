@@ -11,8 +11,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    extract::{Path, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -32,6 +32,8 @@ use crate::{
 
 const JSON: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+/// Longest hash of a webhook configuration, in hexadecimal digits.
+const HASH_LENGTH: usize = 64;
 /// How long a request waits for its namespace to become known.
 const NAMESPACE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,7 @@ pub fn router(state: AppState) -> Router {
         .route("/mutate/pods", post(mutate_pods))
         .route("/mutate/workloads", post(mutate_workloads))
         .route("/validate/policies", post(validate_policies))
+        .route("/probe/{hash}", post(probe))
         .route("/served", get(served))
         .with_state(state)
 }
@@ -88,6 +91,25 @@ async fn mutate_workloads(State(state): State<AppState>, request: Request) -> Re
 async fn validate_policies(State(state): State<AppState>, request: Request) -> Response {
     let review: ReviewFunction = |body, _, _| validate::review_policy(body);
     let answer = answer(&state, request, Endpoint::Policies, review).await;
+    respond(&state, answer)
+}
+
+/// Tells whoever made the object the hash that the API server called with: that of the webhook
+/// configuration that it goes by. Decides nothing, and so needs no policies.
+async fn probe(
+    State(state): State<AppState>,
+    Path(hash): Path<String>,
+    request: Request,
+) -> Response {
+    if hash.len() > HASH_LENGTH || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let answer = match state.0.body_memory.read(request).await {
+        Ok(body) => review::text(&body.bytes)
+            .and_then(|body| admission::echo(body, &hash))
+            .map_err(RequestError::from),
+        Err(error) => Err(error),
+    };
     respond(&state, answer)
 }
 

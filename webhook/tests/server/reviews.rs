@@ -102,7 +102,7 @@ async fn an_object_of_wrong_types_is_left_to_the_api_server(#[case] object: Valu
 #[tokio::test]
 async fn what_is_not_a_review_is_told_so(#[case] body: &str) {
     let webhook = Webhook::with(&[]);
-    for path in [PODS, WORKLOADS, POLICIES] {
+    for path in [PODS, WORKLOADS, POLICIES, "/probe/0123"] {
         let (status, text) = webhook.post(path, body.to_owned()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(text.contains("AdmissionReview"), "{text}");
@@ -259,6 +259,36 @@ async fn a_partition_goes_by_the_request_and_is_said_to_be_served() {
     let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
     let served: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(served["policies"]["shop/helper"]["previous"], previous);
+}
+
+#[tokio::test]
+async fn a_probe_is_told_the_hash_of_its_path_and_nothing_else() {
+    // Also by a replica that knows no policies: nothing is decided.
+    for webhook in [Webhook::before_sync(), Webhook::with(&[("helper", helper())])] {
+        let probe = review("PodTemplate", "CREATE", "dry-run", &json!({"template": {}}));
+        let response = webhook.review("/probe/0123abcd", &probe).await;
+        assert_eq!(
+            response,
+            json!({
+                "uid": "0a1b", "allowed": true, "warnings": ["sidecarpolicy.dev/probe: 0123abcd"],
+            })
+        );
+    }
+}
+
+#[rstest]
+#[case::no_hash("/probe/")]
+#[case::no_hexadecimal_digit("/probe/0123x")]
+#[case::quotes("/probe/%22")]
+#[case::line_feed("/probe/0%0A1")]
+#[case::too_long("/probe/00000000000000000000000000000000000000000000000000000000000000000")]
+#[case::deeper("/probe/0123/4567")]
+#[tokio::test]
+async fn a_path_without_a_hash_is_no_probe(#[case] path: &str) {
+    let webhook = Webhook::with(&[]);
+    let probe = review("PodTemplate", "CREATE", "dry-run", &json!({}));
+    let (status, _) = webhook.post(path, probe.to_string()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
