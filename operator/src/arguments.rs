@@ -19,9 +19,10 @@ pub(crate) struct Arguments {
     /// Secret of the webhook's serving certificate, in the own namespace
     #[arg(long)]
     pub(crate) certificate_secret: String,
-    /// Secret of the certificate authority, in the own namespace
+    /// Secret of the certificate authority, in the own namespace; without it the serving certificate is
+    /// taken as somebody else makes it, such as cert-manager
     #[arg(long)]
-    pub(crate) authority_secret: String,
+    pub(crate) authority_secret: Option<String>,
     /// Service of the webhook, in the own namespace
     #[arg(long)]
     pub(crate) webhook_service: String,

@@ -27,8 +27,9 @@ pub(crate) struct Context {
     pub(crate) namespace: String,
     /// Namespaces that no policy reaches.
     pub(crate) exclusions: Exclusions,
-    /// Secret of the certificate authority, in the own namespace.
-    pub(crate) authority_secret: String,
+    /// Secret of the certificate authority, in the own namespace; `None`: somebody else makes the
+    /// webhook's serving certificate.
+    pub(crate) authority_secret: Option<String>,
     /// Secret of the webhook's serving certificate, in the own namespace.
     pub(crate) certificate_secret: String,
     /// Service of the webhook, in the own namespace.

@@ -89,7 +89,7 @@ impl Metrics {
         );
         registry.register(
             "operator_webhook_configured",
-            "1 while both webhook configurations are as they have to be",
+            "1 while both webhook configurations are as they have to be and the API server calls by them",
             metrics.webhook_configured.clone(),
         );
         registry.register(
@@ -140,7 +140,7 @@ impl Metrics {
         self.certificate_expiry.get_or_create(&CertificateLabel { certificate }).set(at);
     }
 
-    /// Whether both webhook configurations are as they have to be.
+    /// Whether both webhook configurations are as they have to be, as far as it can be known.
     pub(crate) fn webhook_is_configured(&self, configured: bool) {
         self.webhook_configured.set(i64::from(configured));
     }

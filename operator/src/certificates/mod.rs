@@ -1,9 +1,12 @@
-//! Keeps the webhook's certificate authority and serving certificate: made, renewed and healed.
+//! Keeps the webhook's certificate authority and serving certificate: made, renewed and healed. Or takes
+//! them as somebody else makes them, such as cert-manager (`external`).
 //!
 //! Both live in Secrets of the operator's namespace. The authorities to be trusted are handed on to
-//! the webhook configurations, and what those carry comes back as a fact for the plan.
+//! the webhook configurations; what those carry, and what the API server was seen to call by, comes back
+//! as a fact for the plan.
 
 mod certificate;
+mod external;
 mod issue;
 mod plan;
 mod secrets;
@@ -39,22 +42,36 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Steps in a row before events are looked at again; a rotation needs three.
 const STEPS_AT_ONCE: usize = 5;
 
-/// The authorities that clients of the webhook have to trust. `None` until there is one.
-pub(crate) type Trusted = Option<Arc<Vec<Certificate>>>;
+/// The authorities that clients of the webhook have to trust, or why there are none, for people. `None`
+/// until that is known.
+pub(crate) type Trusted = Option<Result<Arc<Vec<Certificate>>, String>>;
 
 /// Runs until the process ends.
 pub(crate) async fn run(
     context: Arc<Context>,
+    published: watch::Receiver<Option<Arc<Published>>>,
+    trusted: watch::Sender<Trusted>,
+) {
+    match context.authority_secret.clone() {
+        Some(authority_secret) => keep(context, authority_secret, published, trusted).await,
+        None => external::follow(context, published, trusted).await,
+    }
+}
+
+async fn keep(
+    context: Arc<Context>,
+    authority_secret: String,
     mut published: watch::Receiver<Option<Arc<Published>>>,
     trusted: watch::Sender<Trusted>,
 ) {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.namespace);
     let watch = |name: &str| begin_again(watcher::watch_object(secrets.clone(), name));
-    let mut authorities = std::pin::pin!(watch(&context.authority_secret));
+    let mut authorities = std::pin::pin!(watch(&authority_secret));
     let mut leaves = std::pin::pin!(watch(&context.certificate_secret));
     let mut keeper = Keeper {
         names: context.webhook_names().into(),
         secrets: secrets.clone(),
+        authority_secret,
         context,
         trusted,
         authority: Seen::NotYet,
@@ -64,27 +81,55 @@ pub(crate) async fn run(
     loop {
         tokio::select! {
             Some(event) = authorities.next() => {
-                let seen = keeper.authority.see(event);
-                keeper.check(seen);
+                check(&keeper.context, keeper.authority.see(event));
             }
             Some(event) = leaves.next() => {
-                let seen = keeper.leaf.see(event);
-                keeper.check(seen);
+                check(&keeper.context, keeper.leaf.see(event));
             }
             Ok(()) = published.changed() => {}
             () = tokio::time::sleep_until(next_look) => {}
         }
-        let authorities = published.borrow_and_update().as_ref().map(|all| all.authorities.clone());
-        if let Some(authorities) = authorities {
-            next_look = Instant::now() + keeper.reconcile(&authorities).await;
+        let published = published.borrow_and_update().clone();
+        if let Some(published) = published {
+            next_look = Instant::now() + keeper.reconcile(&published).await;
         }
     }
+}
+
+fn check(context: &Context, seen: Result<(), watcher::Error>) {
+    if let Err(error) = seen {
+        context.metrics.failed(Controller::Certificates);
+        tracing::warn!(error = %error, "cannot watch the certificate Secrets; trying again");
+    }
+}
+
+/// How long until this time, but for a look at the clock now and then.
+fn pause_until(time: Timestamp, now: Timestamp) -> Duration {
+    let pause = Duration::try_from(now.duration_until(time)).unwrap_or_default();
+    pause.clamp(Duration::from_secs(1), CLOCK_INTERVAL)
+}
+
+/// Hands on which authorities have to be trusted. Gives whether that is new.
+fn hand_on(trusted: &watch::Sender<Trusted>, authorities: Result<&[Certificate], &str>) -> bool {
+    trusted.send_if_modified(|trusted| {
+        let before = trusted.as_ref().map(|trusted| match trusted {
+            Ok(trusted) => Ok(trusted.as_slice()),
+            Err(problem) => Err(problem.as_str()),
+        });
+        if before == Some(authorities) {
+            return false;
+        }
+        let owned = authorities.map(|all| Arc::new(all.to_vec())).map_err(ToOwned::to_owned);
+        *trusted = Some(owned);
+        true
+    })
 }
 
 /// Gathers, plans and applies.
 struct Keeper {
     context: Arc<Context>,
     secrets: Api<Secret>,
+    authority_secret: String,
     names: BTreeSet<String>,
     trusted: watch::Sender<Trusted>,
     authority: Seen<Secret>,
@@ -101,15 +146,8 @@ enum StepError {
 }
 
 impl Keeper {
-    fn check(&self, seen: Result<(), watcher::Error>) {
-        if let Err(error) = seen {
-            self.context.metrics.failed(Controller::Certificates);
-            tracing::warn!(error = %error, "cannot watch the certificate Secrets; trying again");
-        }
-    }
-
     /// Takes steps until there is nothing to do, and says when to look again.
-    async fn reconcile(&mut self, published: &[Vec<Certificate>]) -> Duration {
+    async fn reconcile(&mut self, published: &Published) -> Duration {
         for _ in 0..STEPS_AT_ONCE {
             if !self.authority.is_known() || !self.leaf.is_known() {
                 return CLOCK_INTERVAL;
@@ -117,16 +155,20 @@ impl Keeper {
             let authority = secrets::read_authority(self.authority.object());
             let leaf = secrets::read_leaf(self.leaf.object());
             if authority.key.is_ok() {
-                self.hand_on(&authority.trusted);
+                hand_on(&self.trusted, Ok(&authority.trusted));
             }
             let now = Timestamp::now();
-            let names = &self.names;
-            let step =
-                plan::plan(&Facts { now, names, authority: &authority, leaf: &leaf, published });
+            let step = plan::plan(&Facts {
+                now,
+                names: &self.names,
+                authority: &authority,
+                leaf: &leaf,
+                published: &published.authorities,
+                proven: published.proven.as_deref(),
+            });
             self.measure(&authority, &leaf);
             if let Step::WaitUntil(time) = step {
-                let pause = Duration::try_from(now.duration_until(time)).unwrap_or_default();
-                return pause.clamp(Duration::from_secs(1), CLOCK_INTERVAL);
+                return pause_until(time, now);
             }
             if let Err(error) = self.take(step, now, authority.signing()).await {
                 self.context.metrics.failed(Controller::Certificates);
@@ -135,16 +177,6 @@ impl Keeper {
             }
         }
         RETRY_INTERVAL
-    }
-
-    fn hand_on(&self, authorities: &[Certificate]) {
-        self.trusted.send_if_modified(|trusted| {
-            if trusted.as_ref().is_some_and(|trusted| trusted.as_slice() == authorities) {
-                return false;
-            }
-            *trusted = Some(Arc::new(authorities.to_vec()));
-            true
-        });
     }
 
     fn measure(&self, authority: &secrets::Authority, leaf: &secrets::Leaf) {
@@ -165,7 +197,7 @@ impl Keeper {
                 let authority = issue::authority(now)?;
                 self.write_authority(&authority, &keep).await?;
                 tracing::info!(
-                    secret = self.context.authority_secret,
+                    secret = self.authority_secret,
                     reason,
                     "made a new certificate authority"
                 );
@@ -182,7 +214,7 @@ impl Keeper {
             (Step::DropOldAuthorities, Some(authority)) => {
                 self.write_authority(&authority, &[]).await?;
                 tracing::info!(
-                    secret = self.context.authority_secret,
+                    secret = self.authority_secret,
                     "stopped trusting the certificate authorities before the current one"
                 );
             }
@@ -199,7 +231,7 @@ impl Keeper {
         let bundle = format!("{}{}", signing.certificate, to_pem(keep));
         let entries = [(AUTHORITY_CERTIFICATE, bundle.as_str()), (AUTHORITY_KEY, &signing.key)];
         let seen = self.authority.object();
-        let name = &self.context.authority_secret;
+        let name = &self.authority_secret;
         self.authority = Seen::Present(self.write(name, "Opaque", &entries, seen).await?);
         Ok(())
     }

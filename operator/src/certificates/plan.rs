@@ -1,8 +1,10 @@
 //! What is to be done about the certificates. Pure: facts and the time in, one step out.
 //!
 //! A new authority is trusted before anything is signed with it: it is published next to the old
-//! one, then the serving certificate switches, then the old one is dropped. Each is a step of its
-//! own, taken when the facts allow it, so that an operator that starts in the middle goes on there.
+//! one, then the API server is seen to call by it, then the serving certificate switches, then the old
+//! one is dropped. Each is a step of its own, taken when the facts allow it, so that an operator that
+//! starts in the middle goes on there. A certificate that clients refuse waits for nothing: the API
+//! server cannot call by any authority then, so there would never be proof.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +15,18 @@ use super::{
     issue::LEAF_LIFETIME,
     secrets::{Authority, Leaf},
 };
+use crate::webhook_config::Proven;
 
 /// How long an old authority stays trusted after the serving certificate was switched.
-const OLD_AUTHORITY_KEPT: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const OLD_AUTHORITY_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// How long after the proof the serving certificate switches: other API servers behind the same address
+/// load the authority in their own time, and calls under way may still begin a connection.
+const SETTLING: SignedDuration = SignedDuration::from_secs(10);
+/// How long before its end a serving certificate switches without proof, when an authority has been
+/// published for weeks and the API server still cannot be asked.
+const LAST_RESORT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Most old authorities that are kept beside a new one.
-const OLD_AUTHORITIES: usize = 2;
+pub(super) const OLD_AUTHORITIES: usize = 2;
 
 /// What is known.
 pub(super) struct Facts<'f> {
@@ -31,6 +40,8 @@ pub(super) struct Facts<'f> {
     pub(super) leaf: &'f Leaf,
     /// The authorities that each of the webhook configurations carries.
     pub(super) published: &'f [Vec<Certificate>],
+    /// What the API server was last seen to call by.
+    pub(super) proven: Option<&'f Proven>,
 }
 
 /// The next thing to do.
@@ -65,14 +76,12 @@ pub(super) fn plan(facts: &Facts<'_>) -> Step {
         Ok(leaf) => leaf,
         Err(reason) => return Step::NewLeaf { reason },
     };
-    if is_published(signing, facts.published)
-        && let Some(reason) = leaf_renewal(now, leaf, signing)
-    {
-        return Step::NewLeaf { reason };
-    }
     let mut next = authority_renewal_time(signing);
-    if leaf.renewal_time() > now {
-        next = next.min(leaf.renewal_time());
+    if let Some((time, reason)) = leaf_renewal(facts, leaf, signing) {
+        if time <= now {
+            return Step::NewLeaf { reason };
+        }
+        next = next.min(time);
     }
     if facts.authority.trusted.len() > 1 && leaf.is_signed_by(signing) {
         let drop = drop_time(leaf, signing);
@@ -81,7 +90,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Step {
         }
         next = next.min(drop);
     }
-    // A leaf that waits for a publication must not be forgotten until it expires.
+    // A leaf that waits for a proof must not be forgotten until it expires.
     Step::WaitUntil(next.min(leaf.not_after))
 }
 
@@ -112,8 +121,9 @@ fn old_authorities(facts: &Facts<'_>) -> Vec<Certificate> {
 }
 
 /// Whether every webhook configuration carries the authority, so that clients trust what it signs.
-fn is_published(signing: &Certificate, published: &[Vec<Certificate>]) -> bool {
-    !published.is_empty() && published.iter().all(|authorities| authorities.contains(signing))
+fn carried(signing: &Certificate, configurations: &[Vec<Certificate>]) -> bool {
+    !configurations.is_empty()
+        && configurations.iter().all(|authorities| authorities.contains(signing))
 }
 
 /// An authority is renewed while it can still sign a certificate for its whole lifetime.
@@ -138,20 +148,34 @@ fn usable_leaf<'f>(facts: &'f Facts<'_>, signing: &Certificate) -> Result<&'f Ce
     Ok(leaf)
 }
 
-/// Why a serving certificate that still works is replaced.
-fn leaf_renewal(now: Timestamp, leaf: &Certificate, signing: &Certificate) -> Option<String> {
-    if !leaf.is_signed_by(signing) {
-        return Some("the authority was renewed".to_owned());
+/// When a serving certificate that still works is replaced, and why. `None`: when a fact has changed.
+fn leaf_renewal(
+    facts: &Facts<'_>,
+    leaf: &Certificate,
+    signing: &Certificate,
+) -> Option<(Timestamp, String)> {
+    if leaf.is_signed_by(signing) {
+        // Whoever trusts this one will trust the next.
+        return Some((leaf.renewal_time(), format!("it ends on {}", leaf.not_after)));
     }
-    (leaf.renewal_time() <= now).then(|| format!("it ends on {}", leaf.not_after))
+    let reason = || "the authority was renewed".to_owned();
+    if let Some(proven) = facts.proven.filter(|proven| carried(signing, &proven.authorities)) {
+        return Some((later(proven.at, SETTLING), reason()));
+    }
+    let last = leaf.not_after.checked_sub(LAST_RESORT).unwrap_or(Timestamp::MIN);
+    carried(signing, facts.published)
+        .then(|| (last, format!("{}, without proof that the API server knows it", reason())))
 }
 
 /// When the authorities before `signing` are no longer needed.
 fn drop_time(leaf: &Certificate, signing: &Certificate) -> Timestamp {
-    leaf.not_before
-        .max(signing.not_before)
-        .checked_add(super::issue::CLOCK_SKEW + OLD_AUTHORITY_KEPT)
-        .unwrap_or(Timestamp::MAX)
+    let switched = leaf.not_before.max(signing.not_before);
+    later(switched, super::issue::CLOCK_SKEW + OLD_AUTHORITY_KEPT)
+}
+
+/// The time after a pause.
+pub(super) fn later(time: Timestamp, pause: SignedDuration) -> Timestamp {
+    time.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -40,17 +40,30 @@ struct World {
     authority: Option<Secret>,
     leaf: Option<Secret>,
     published: Vec<Vec<Certificate>>,
+    proven: Option<Proven>,
 }
 
 impl World {
     fn settled() -> Self {
         let authority = issue::authority(start()).unwrap();
         let leaf = issue::leaf(start(), names(), &authority).unwrap();
-        let mut world = Self { now: start(), authority: None, leaf: None, published: Vec::new() };
+        let mut world = Self::empty();
         world.set_authority(&[&authority], &authority.key);
         world.set_leaf(&leaf);
         world.publish();
+        world.prove();
+        world.now += SETTLING;
         world
+    }
+
+    fn empty() -> Self {
+        Self {
+            now: start(),
+            authority: None,
+            leaf: None,
+            published: vec![vec![], vec![]],
+            proven: None,
+        }
     }
 
     fn set_authority(&mut self, trusted: &[&Issued], key: &str) {
@@ -68,6 +81,25 @@ impl World {
         self.published = vec![trusted.clone(), trusted];
     }
 
+    /// The API server is seen to call by what is published.
+    fn prove(&mut self) {
+        self.proven = Some(Proven {
+            authorities: self.published.clone(),
+            fail_scopes: crate::webhook_config::FailScopes::new(),
+            at: self.now,
+        });
+    }
+
+    /// A new authority has come into being beside the old one, which signed what is served.
+    fn with_new_authority() -> Self {
+        let mut world = Self::settled();
+        world.authority = None;
+        let step = world.plan();
+        assert!(matches!(step, Step::NewAuthority { .. }), "{step:?}");
+        world.apply(&step);
+        world
+    }
+
     fn plan(&self) -> Step {
         plan(&Facts {
             now: self.now,
@@ -75,6 +107,7 @@ impl World {
             authority: &read_authority(self.authority.as_ref()),
             leaf: &read_leaf(self.leaf.as_ref()),
             published: &self.published,
+            proven: self.proven.as_ref(),
         })
     }
 
@@ -121,8 +154,7 @@ fn a_settled_world_waits_for_the_renewal_of_the_leaf() {
 
 #[test]
 fn nothing_becomes_settled() {
-    let mut world =
-        World { now: start(), authority: None, leaf: None, published: vec![vec![], vec![]] };
+    let mut world = World::empty();
     let step = world.plan();
     assert!(matches!(&step, Step::NewAuthority { keep, .. } if keep.is_empty()), "{step:?}");
     world.apply(&step);
@@ -180,7 +212,80 @@ fn a_lost_authority_stays_trusted_until_the_leaf_has_switched() {
     world.apply(&step);
     assert!(matches!(world.plan(), Step::WaitUntil(_)), "the new one is not published yet");
     world.publish();
+    assert!(matches!(world.plan(), Step::WaitUntil(_)), "nobody was seen to call by it yet");
+    world.prove();
+    let settled = world.now + SETTLING;
+    assert_eq!(world.plan(), Step::WaitUntil(settled), "other API servers may not know it");
+    world.now = settled;
     assert_eq!(world.plan(), Step::NewLeaf { reason: "the authority was renewed".to_owned() });
+}
+
+/// What has to be true before a leaf of the new authority is served, one after the other.
+#[test]
+fn a_leaf_switches_after_a_proof_of_this_very_authority_in_both_configurations() {
+    let mut world = World::with_new_authority();
+    world.now += SETTLING;
+    let waits = |world: &World, what: &str| {
+        assert!(matches!(world.plan(), Step::WaitUntil(_)), "{what}: {:?}", world.plan());
+    };
+    world.prove();
+    world.now += SETTLING;
+    waits(&world, "the proof is of a configuration without it");
+    world.publish();
+    world.published[1].remove(0);
+    world.prove();
+    world.now += SETTLING;
+    waits(&world, "one configuration lacks it");
+    world.publish();
+    world.proven = None;
+    waits(&world, "a new operator has to see it for itself");
+    world.prove();
+    world.now += SETTLING;
+    world.published = vec![vec![], vec![]];
+    let step = world.plan();
+    assert!(matches!(step, Step::NewLeaf { .. }), "what was seen counts: {step:?}");
+}
+
+/// The API server cannot call by a certificate that it refuses, so there would never be a proof.
+#[test]
+fn what_clients_refuse_is_healed_without_a_proof() {
+    let stranger = issue::authority(start()).unwrap();
+    let of_stranger = issue::leaf(start(), names(), &stranger).unwrap();
+    for leaf in [None, Some(of_stranger)] {
+        let mut world = World::with_new_authority();
+        world.proven = None;
+        world.leaf = None;
+        if let Some(leaf) = &leaf {
+            world.set_leaf(leaf);
+        }
+        let step = world.plan();
+        assert!(matches!(step, Step::NewLeaf { .. }), "{step:?}");
+        world.apply(&step);
+        assert!(matches!(world.plan(), Step::WaitUntil(_)), "{:?}", world.plan());
+    }
+}
+
+#[test]
+fn without_any_proof_a_leaf_switches_before_it_ends_if_its_authority_is_published() {
+    let mut world = World::with_new_authority();
+    world.proven = None;
+    let last = start() + days(90 - 7);
+    let due = |world: &World| matches!(world.plan(), Step::NewLeaf { .. });
+    world.now = last;
+    assert!(!due(&world), "nobody would trust it");
+    world.publish();
+    assert!(due(&world));
+    world.now = last - days(1);
+    assert_eq!(world.plan(), Step::WaitUntil(last), "it is looked at in time");
+}
+
+#[test]
+fn a_leaf_of_the_same_authority_needs_no_proof() {
+    let mut world = World::settled();
+    world.proven = None;
+    world.published = vec![world.published[0].clone(), Vec::new()];
+    world.now = start() + days(60);
+    assert!(matches!(world.plan(), Step::NewLeaf { .. }), "{:?}", world.plan());
 }
 
 #[test]
@@ -200,6 +305,18 @@ fn an_authority_is_rotated_without_a_gap() {
                 steps.push("publish");
                 continue;
             }
+            Step::WaitUntil(_)
+                if world.proven.as_ref().is_none_or(|seen| seen.authorities != world.published) =>
+            {
+                world.prove();
+                steps.push("prove");
+                continue;
+            }
+            Step::WaitUntil(time) if steps.last() == Some(&"prove") && steps.len() < 4 => {
+                assert!(*time <= world.now + SETTLING, "{time}");
+                world.now = *time;
+                continue;
+            }
             Step::WaitUntil(time) if steps.last() == Some(&"leaf") => {
                 assert!(*time <= world.now + OLD_AUTHORITY_KEPT, "{time}");
                 world.now = *time;
@@ -213,12 +330,13 @@ fn an_authority_is_rotated_without_a_gap() {
         world.apply(&step);
         assert!(
             read_leaf(world.leaf.as_ref()).is_ok_and(|leaf| {
-                world.published.iter().all(|all| all.iter().any(|one| leaf.is_signed_by(one)))
+                let proven = &world.proven.as_ref().unwrap().authorities;
+                proven.iter().all(|all| all.iter().any(|one| leaf.is_signed_by(one)))
             }),
             "after {steps:?} the API server does not trust the serving certificate"
         );
     }
-    assert_eq!(steps, ["authority", "publish", "leaf", "drop", "publish"]);
+    assert_eq!(steps, ["authority", "publish", "prove", "leaf", "drop", "publish", "prove"]);
 }
 
 #[test]
@@ -273,9 +391,9 @@ fn a_leaf_is_renewed_at_two_thirds_of_its_life() {
 
 #[test]
 fn an_unpublished_authority_signs_only_what_cannot_wait() {
-    let mut world = World::settled();
+    let mut world = World::with_new_authority();
     world.published = vec![world.published[0].clone(), Vec::new()];
-    world.now = start() + days(60);
+    world.now = start() + days(89);
     assert!(matches!(world.plan(), Step::WaitUntil(_)), "one configuration lacks it");
     world.now = start() + days(91);
     assert!(matches!(world.plan(), Step::NewLeaf { .. }), "expired: nothing to lose");

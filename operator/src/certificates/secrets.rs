@@ -63,6 +63,43 @@ impl Authority {
     }
 }
 
+/// What the Secret holds of a serving certificate that somebody else makes. The private key is the
+/// webhook's matter.
+#[derive(Debug, PartialEq)]
+pub(super) struct External {
+    /// The authorities that clients have to trust, or why there are none.
+    pub(super) authorities: Result<Vec<Certificate>, String>,
+    /// The serving certificate, or what is wrong with it.
+    pub(super) leaf: Leaf,
+}
+
+/// Reads such a Secret.
+pub(super) fn read_external(secret: Option<&Secret>) -> External {
+    let read = |key: &str| {
+        let secret = secret.ok_or("the Secret does not exist")?;
+        Certificate::read_all(value(secret, key)?).map_err(|error| format!("{key}: {error}"))
+    };
+    let authorities = read(AUTHORITY_CERTIFICATE).map_err(|problem| {
+        format!(
+            "the Secret of the webhook's certificate has no authority to publish: {problem}; its issuer has to write one under {AUTHORITY_CERTIFICATE}"
+        )
+    });
+    let leaf = read(LEAF_CERTIFICATE)
+        .and_then(|chain| chain.into_iter().next().ok_or_else(|| "it is empty".to_owned()));
+    External { authorities, leaf }
+}
+
+impl External {
+    /// The authority that signed the certificate; with one in between, the first.
+    pub(super) fn authority(&self) -> Option<&Certificate> {
+        let authorities = self.authorities.as_ref().ok()?;
+        let signed = |authority: &&Certificate| {
+            self.leaf.as_ref().is_ok_and(|leaf| leaf.is_signed_by(authority))
+        };
+        authorities.iter().find(signed).or(authorities.first())
+    }
+}
+
 /// Certificates as one PEM text.
 pub(crate) fn to_pem(certificates: &[Certificate]) -> String {
     certificates.iter().map(Certificate::pem).collect()

@@ -11,7 +11,7 @@ use super::{
     dry_run::Verdict,
     serving::{Coverage, Kept},
 };
-use crate::{rollout::Progress, shorten::shortened};
+use crate::{rollout::Progress, shorten::shortened, webhook_config::Doubt};
 
 /// Longest message that the API server takes, in bytes.
 const MESSAGE_LENGTH: usize = 32_768;
@@ -34,6 +34,8 @@ pub(super) struct Facts<'f> {
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.
     pub(super) configuration: Configuration,
+    /// Whether this operator has only begun to look at webhook and configurations.
+    pub(super) only_begun: bool,
     /// How far its rollout is.
     pub(super) progress: Progress,
 }
@@ -59,6 +61,8 @@ pub(super) enum Configuration {
     },
     /// They do not, or not yet; why, for people.
     Pending(String),
+    /// They do, and the API server was not seen to call by them; why not, for people.
+    NotSeen(Doubt),
 }
 
 /// The conditions of a policy. A transition time changes only with the status.
@@ -68,7 +72,7 @@ pub(super) fn conditions(
     now: Timestamp,
 ) -> Vec<Condition> {
     let accepted = accepted(facts, previous);
-    let ready = ready(facts, &accepted);
+    let ready = ready(facts, &accepted, previous);
     let found = [("Accepted", accepted), ("Progressing", progressing(facts)), ("Ready", ready)];
     found
         .into_iter()
@@ -225,24 +229,56 @@ fn progressing(facts: &Facts<'_>) -> Finding {
 }
 
 /// `Ready` is a promise: the next matching pod gets this generation. Some pods do not get a policy that
-/// gives way to another. An API server that cannot be asked takes nothing away; one that is being asked
-/// is waited for, so that the promise is not taken back.
-fn ready(facts: &Facts<'_>, accepted: &Finding) -> Finding {
+/// gives way to another. An API server that cannot be asked about the policy takes nothing away; one that
+/// is being asked is waited for, so that the promise is not taken back.
+fn ready(facts: &Facts<'_>, accepted: &Finding, previous: &[Condition]) -> Finding {
     if accepted.status == "False" || accepted.reason == DRY_RUN_PENDING {
         return finding(false, "NotAccepted", "see the condition Accepted");
     }
-    let merged = match &facts.configuration {
-        Configuration::Pending(why) => {
-            return finding(false, "WebhookNotConfigured", why.clone());
+    if facts.only_begun
+        && let Some(kept) = kept_from_before(facts, previous)
+    {
+        return kept;
+    }
+    if let Configuration::Pending(why) = &facts.configuration {
+        return finding(false, "WebhookNotConfigured", why.clone());
+    }
+    let served = served(&facts.coverage);
+    if let Err(why) = served {
+        return finding(false, "WebhookNotServing", why);
+    }
+    if let Configuration::NotSeen(doubt) = &facts.configuration {
+        return not_seen(doubt);
+    }
+    let note = match facts.configuration {
+        Configuration::Applied { merged: true } => {
+            "; there are so many policies with failurePolicy Fail that its entry in the webhook configuration was merged with others and covers every pod of the namespaces concerned"
         }
-        Configuration::Applied { merged } => *merged,
+        _ => "",
     };
-    let Coverage { serving, endpoints, problem, kept } = &facts.coverage;
+    finding(true, "Serving", format!("{}{note}", served.unwrap_or_default()))
+}
+
+/// What the operator before this one promised for this generation.
+fn kept_from_before(facts: &Facts<'_>, previous: &[Condition]) -> Option<Finding> {
+    let before = previous.iter().find(|before| {
+        before.type_ == "Ready"
+            && before.status == "True"
+            && before.observed_generation == Some(facts.generation)
+    })?;
+    Some(Finding {
+        status: "True",
+        reason: before.reason.clone().into(),
+        message: before.message.clone(),
+    })
+}
+
+/// What the webhook replicas serve; the error says what is missing.
+fn served(coverage: &Coverage) -> Result<String, String> {
+    let Coverage { serving, endpoints, problem, kept } = coverage;
     if *endpoints == 0 {
-        return finding(
-            false,
-            "WebhookNotServing",
-            "no webhook replica is ready; look at the pods of the webhook's Deployment",
+        return Err(
+            "no webhook replica is ready; look at the pods of the webhook's Deployment".to_owned()
         );
     }
     let what = match kept {
@@ -263,24 +299,29 @@ fn ready(facts: &Facts<'_>, accepted: &Finding) -> Finding {
         }
         None => "this generation".to_owned(),
     };
-    if serving < endpoints {
-        let problem = problem.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        return finding(
-            false,
-            "WebhookNotServing",
-            format!("{serving} of {endpoints} webhook replicas serve {what}{problem}"),
-        );
+    let told = format!("{serving} of {endpoints} webhook replicas serve {what}");
+    if serving == endpoints {
+        return Ok(told);
     }
-    let note = if merged {
-        "; there are so many policies with failurePolicy Fail that its entry in the webhook configuration was merged with others and covers every pod of the namespaces concerned"
-    } else {
-        ""
-    };
-    finding(
-        true,
-        "Serving",
-        format!("{serving} of {endpoints} webhook replicas serve {what}{note}"),
-    )
+    let problem = problem.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    Err(format!("{told}{problem}"))
+}
+
+fn not_seen(doubt: &Doubt) -> Finding {
+    const REASON: &str = "WebhookConfigurationNotSeen";
+    match doubt {
+        Doubt::NotCalled(why) => finding(
+            false,
+            REASON,
+            format!("the API server does not call the webhook by its current configuration: {why}"),
+        ),
+        Doubt::NotAsked(why) => unknown(
+            REASON,
+            format!(
+                "the API server could not be asked whether it calls the webhook by its current configuration, and is asked again: {why}"
+            ),
+        ),
+    }
 }
 
 fn bounded(mut message: String) -> String {

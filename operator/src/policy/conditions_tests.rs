@@ -34,6 +34,7 @@ fn evaluate(
         dry_run: &AGREES,
         coverage,
         configuration,
+        only_begun: false,
         progress: Progress::on_recreate(false),
     };
     conditions(&facts, previous, at(now))
@@ -53,6 +54,7 @@ fn evaluate_clashing(clashing: &Clashing) -> Vec<Condition> {
         dry_run: &AGREES,
         coverage: coverage(2, 2, None),
         configuration: applied(),
+        only_begun: false,
         progress: Progress::complete(3),
     };
     conditions(&facts, &[], at(0))
@@ -96,6 +98,22 @@ fn find<'c>(conditions: &'c [Condition], kind: &str) -> &'c Condition {
         kept: Some(Kept::Unusable("old".to_owned(), "it lacks x".to_owned())), ..coverage(2, 2, None)
     },
     applied(), "True", "Serving", "revision old cannot go into pods any more (it lacks x)"
+)]
+#[case::not_seen(
+    coverage(2, 2, None),
+    Configuration::NotSeen(Doubt::NotCalled("it has not loaded the mutating one".to_owned())),
+    "False", "WebhookConfigurationNotSeen",
+    "does not call the webhook by its current configuration: it has not loaded the mutating one"
+)]
+#[case::nobody_can_ask(
+    coverage(2, 2, None),
+    Configuration::NotSeen(Doubt::NotAsked("podtemplates is forbidden".to_owned())),
+    "Unknown", "WebhookConfigurationNotSeen", "could not be asked whether it calls the webhook by its current configuration, and is asked again: podtemplates is forbidden"
+)]
+#[case::nothing_to_call(
+    coverage(0, 0, None),
+    Configuration::NotSeen(Doubt::NotCalled("no endpoints available".to_owned())),
+    "False", "WebhookNotServing", "no webhook replica is ready"
 )]
 #[case::merged(
     coverage(2, 2, None), Configuration::Applied { merged: true },
@@ -229,6 +247,7 @@ fn evaluate_dry_run(
         dry_run,
         coverage: coverage(2, 2, None),
         configuration: applied(),
+        only_begun: false,
         progress: Progress::on_recreate(false),
     };
     conditions(&facts, previous, at(0))
@@ -286,6 +305,36 @@ fn a_new_operator_takes_nothing_back_while_it_asks() {
     let found = evaluate_dry_run(&Verdict::Pending, &Clashing::default(), &before);
     assert_eq!(find(&found, "Accepted").reason, "DryRunPending", "of another generation");
     assert_eq!(find(&found, "Ready").status, "False");
+}
+
+/// Conditions by an operator that has not seen anything of the webhook.
+fn evaluate_begun(previous: &[Condition], generation: i64) -> Vec<Condition> {
+    let facts = Facts {
+        id: &id(),
+        generation,
+        acceptance: &Acceptance::Accepted,
+        clashing: &Clashing::default(),
+        dry_run: &AGREES,
+        coverage: Coverage::default(),
+        configuration: Configuration::Pending("not read yet".to_owned()),
+        only_begun: true,
+        progress: Progress::on_recreate(false),
+    };
+    conditions(&facts, previous, at(9))
+}
+
+#[test]
+fn a_new_operator_keeps_a_promise_until_it_has_looked() {
+    let ready = evaluate(&Acceptance::Accepted, coverage(2, 2, None), applied(), &[], 0);
+    assert_eq!(evaluate_begun(&ready, 7), ready);
+    let of_another_generation = evaluate_begun(&ready, 8);
+    assert_eq!(find(&of_another_generation, "Ready").reason, "WebhookNotConfigured");
+
+    let not_ready = evaluate(&Acceptance::Accepted, coverage(1, 2, None), applied(), &[], 0);
+    for previous in [&not_ready[..], &[]] {
+        let found = evaluate_begun(previous, 7);
+        assert_eq!(find(&found, "Ready").message, "not read yet", "nothing was promised");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     rollout::{Progress, Settings},
-    webhook_config::{FailScope, Published},
+    webhook_config::{Doubt, FailScope, Proof, Published},
 };
 
 /// A policy that exists.
@@ -173,7 +173,21 @@ impl KnownPolicy {
                 "the API server refuses its entry in the webhook configuration: {words}; correct its selectors. Until then it is applied as with failurePolicy Ignore"
             ));
         }
-        Configuration::Applied { merged: published.merged.contains(id) }
+        let is_proven = published.proven.as_ref().is_some_and(|proven| {
+            self.fail_scope.is_none() || proven.fail_scopes.get(id) == self.fail_scope.as_ref()
+        });
+        match &published.proof {
+            Proof::Missing { doubt, lasting } if *lasting || !is_proven => {
+                Configuration::NotSeen(doubt.clone())
+            }
+            Proof::Pending if !is_proven => {
+                Configuration::NotSeen(Doubt::NotCalled("it is being asked".to_owned()))
+            }
+            // An earlier configuration stood for the policy too.
+            Proof::Given | Proof::Pending | Proof::Missing { .. } => {
+                Configuration::Applied { merged: published.merged.contains(id) }
+            }
+        }
     }
 
     /// The status that it should have.
@@ -190,6 +204,7 @@ impl KnownPolicy {
             overhead,
             coverage,
             configuration,
+            only_begun,
             progress,
             history,
         } = observed;
@@ -201,6 +216,7 @@ impl KnownPolicy {
             dry_run: &dry_run,
             coverage,
             configuration,
+            only_begun,
             progress,
         };
         let revision = self.compiled.as_ref().map(|policy| policy.revision.clone());
@@ -235,6 +251,8 @@ pub(super) struct Observed {
     pub(super) coverage: Coverage,
     /// Whether the webhook configurations stand for it.
     pub(super) configuration: Configuration,
+    /// Whether this operator has only begun to look at webhook and configurations.
+    pub(super) only_begun: bool,
     /// How far its rollout is.
     pub(super) progress: Progress,
     /// The newest stored revision beside the current one.

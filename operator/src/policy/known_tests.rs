@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::webhook_config::{FailScopes, Proven};
 
 fn id() -> PolicyId {
     PolicyId::namespaced("shop", "log")
@@ -53,6 +54,7 @@ fn observed(history: Option<&str>) -> Observed {
         overhead: None,
         coverage: Coverage::default(),
         configuration: Configuration::Applied { merged: false },
+        only_begun: false,
         progress: Progress::on_recreate(false),
         history: history.map(str::to_owned),
     }
@@ -147,6 +149,7 @@ fn a_refused_entry_is_the_matter_of_its_policy_only() {
     let published = Published {
         fail_scopes: Some(Arc::new([(id(), scope.clone()), (other.clone(), scope)].into())),
         refused: [(id(), "objectSelector: no".to_owned())].into(),
+        proof: Proof::Given,
         ..Published::default()
     };
     let Configuration::Pending(why) = known.configuration(&id(), Some(&published)) else {
@@ -156,6 +159,78 @@ fn a_refused_entry_is_the_matter_of_its_policy_only() {
     assert!(why.contains("objectSelector: no"), "{why}");
     let applied = Configuration::Applied { merged: false };
     assert_eq!(known.configuration(&other, Some(&published)), applied);
+}
+
+/// A configuration with these `Fail` entries, which the API server was seen to call by.
+fn proven(scopes: &FailScopes) -> Proven {
+    Proven { authorities: Vec::new(), fail_scopes: scopes.clone(), at: now() }
+}
+
+fn missing(doubt: &Doubt, lasting: bool) -> Proof {
+    Proof::Missing { doubt: doubt.clone(), lasting }
+}
+
+#[test]
+fn what_depends_on_a_configuration_waits_until_the_api_server_calls_by_it() {
+    let ignore = read(&object(1, "1", &[]), None);
+    let fail = read(&object(1, "1", &[("/spec/failurePolicy", json!("Fail"))]), None);
+    let none = FailScopes::new();
+    let own: FailScopes = [(id(), fail.fail_scope.clone().unwrap())].into();
+    let mut narrower = own.clone();
+    for scope in narrower.values_mut() {
+        scope.pod_selector.match_labels = Some([("app".to_owned(), "api".to_owned())].into());
+    }
+    let doubt = Doubt::NotAsked("podtemplates is forbidden".to_owned());
+    let asked = Doubt::NotCalled("it is being asked".to_owned());
+    let applied = || Configuration::Applied { merged: false };
+    let not_seen = |doubt: &Doubt| Configuration::NotSeen(doubt.clone());
+    let cases = [
+        ("the first configuration", &ignore, Proof::Pending, None, not_seen(&asked)),
+        ("the first, in doubt", &ignore, missing(&doubt, false), None, not_seen(&doubt)),
+        ("the first, proven", &ignore, Proof::Given, Some(proven(&none)), applied()),
+        ("another's entry is new", &ignore, Proof::Pending, Some(proven(&none)), applied()),
+        (
+            "another's, for a moment",
+            &ignore,
+            missing(&doubt, false),
+            Some(proven(&none)),
+            applied(),
+        ),
+        (
+            "another's, for long",
+            &ignore,
+            missing(&doubt, true),
+            Some(proven(&none)),
+            not_seen(&doubt),
+        ),
+        ("its entry is new", &fail, Proof::Pending, Some(proven(&none)), not_seen(&asked)),
+        (
+            "its entry, in doubt",
+            &fail,
+            missing(&doubt, false),
+            Some(proven(&none)),
+            not_seen(&doubt),
+        ),
+        (
+            "its entry is wider now",
+            &fail,
+            Proof::Pending,
+            Some(proven(&narrower)),
+            not_seen(&asked),
+        ),
+        ("its entry is there", &fail, Proof::Pending, Some(proven(&own)), applied()),
+        ("its entry, proven", &fail, Proof::Given, Some(proven(&own)), applied()),
+    ];
+    for (what, policy, proof, proven, expected) in cases {
+        let scopes = policy.fail_scope.clone().map(|scope| (id(), scope));
+        let published = Published {
+            fail_scopes: Some(Arc::new(scopes.into_iter().collect())),
+            proof,
+            proven: proven.map(Arc::new),
+            ..Published::default()
+        };
+        assert_eq!(policy.configuration(&id(), Some(&published)), expected, "{what}");
+    }
 }
 
 #[test]

@@ -45,7 +45,6 @@ use crate::{
     workload_annotations::WorkloadAnnotations,
 };
 use reconciler::{Kind, Reconciler};
-use serving::Answers;
 
 /// Revisions that the API server sends at a time: with their contents, which are not kept.
 const REVISIONS: u32 = 100;
@@ -58,7 +57,7 @@ pub(crate) async fn run(
     fail_scopes: watch::Sender<KnownFailScopes>,
 ) {
     let ask = Arc::new(Notify::new());
-    let (answers_sender, mut answers) = watch::channel(Answers::default());
+    let (answers_sender, mut answers) = watch::channel(None);
     let asking = serving::run(Arc::clone(&context), trusted, Arc::clone(&ask), answers_sender);
     let mut asking = std::pin::pin!(asking);
     let mut policies = std::pin::pin!(watch_all(policy_api::<SidecarPolicy>(&context)));

@@ -94,7 +94,7 @@ pub(super) struct Reconciler {
     writer: Writer,
     ask: Arc<Notify>,
     fail_scopes: watch::Sender<KnownFailScopes>,
-    answers: Answers,
+    answers: Option<Answers>,
     published: Option<Arc<Published>>,
     policies: BTreeMap<PolicyId, KnownPolicy>,
     index: Index,
@@ -135,7 +135,7 @@ impl Reconciler {
             context,
             ask,
             fail_scopes,
-            answers: Answers::default(),
+            answers: None,
             published: None,
             policies: BTreeMap::new(),
             clashes: Clashes::default(),
@@ -153,7 +153,7 @@ impl Reconciler {
     }
 
     /// What the replicas answered.
-    pub(super) fn set_answers(&mut self, answers: Answers) {
+    pub(super) fn set_answers(&mut self, answers: Option<Answers>) {
         self.answers = answers;
         self.all_changed();
     }
@@ -463,6 +463,7 @@ impl Reconciler {
         changed.extend(self.rollouts.take_due(now.as_second()));
         changed.extend(self.keeper.due(now.as_second()));
         let published = self.published.clone();
+        let only_begun = self.has_only_begun();
         changed
             .into_iter()
             .filter_map(|id| {
@@ -487,6 +488,7 @@ impl Reconciler {
                     overhead,
                     coverage,
                     configuration,
+                    only_begun,
                     progress,
                     history,
                 };
@@ -598,7 +600,15 @@ impl Reconciler {
                 Kept::Lost(revision.to_owned())
             }
         });
-        self.answers.coverage(id, &known.uid, known.generation, kept)
+        let none = Answers::default();
+        let answers = self.answers.as_ref().unwrap_or(&none);
+        answers.coverage(id, &known.uid, known.generation, kept)
+    }
+
+    /// Whether nothing that speaks against a promise of the operator before this one can be known yet.
+    fn has_only_begun(&self) -> bool {
+        self.answers.is_none()
+            || self.published.as_ref().is_none_or(|published| published.has_only_begun())
     }
 
     fn is_waiting_for_replicas(&self) -> bool {

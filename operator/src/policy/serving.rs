@@ -163,7 +163,7 @@ pub(super) async fn run(
     context: Arc<Context>,
     mut trusted: watch::Receiver<Trusted>,
     ask: Arc<Notify>,
-    answers: watch::Sender<Answers>,
+    answers: watch::Sender<Option<Answers>>,
 ) {
     let slices: Api<EndpointSlice> = Api::namespaced(context.client.clone(), &context.namespace);
     let selector = format!("kubernetes.io/service-name={}", context.webhook_service);
@@ -189,8 +189,8 @@ pub(super) async fn run(
         let authorities = trusted.borrow_and_update().clone();
         let Some(addresses) = endpoints.ready() else { continue };
         let replicas =
-            ask_all(&context, authorities.as_deref().map(Vec::as_slice), addresses).await;
-        let new = Answers { replicas };
+            ask_all(&context, authorities.and_then(Result::ok).as_deref(), addresses).await;
+        let new = Some(Answers { replicas });
         answers.send_if_modified(|before| {
             let changed = *before != new;
             if changed {
@@ -259,7 +259,7 @@ fn ready_addresses<'s>(slices: impl Iterator<Item = &'s EndpointSlice>) -> Vec<S
 
 async fn ask_all(
     context: &Context,
-    authorities: Option<&[Certificate]>,
+    authorities: Option<&Vec<Certificate>>,
     addresses: Vec<SocketAddr>,
 ) -> BTreeMap<SocketAddr, Result<Served, String>> {
     let client = authorities

@@ -3,6 +3,9 @@
 //! Every call evaluates all policies, whichever entry it came through; an entry only decides what an
 //! absent webhook means. So one `Ignore` entry covers all pods, and `Fail` entries are as narrow as
 //! the policies that ask for them.
+//!
+//! Each configuration ends with a probe entry, whose path carries the hash of the others. The API server
+//! takes over a configuration as a whole, so one that calls this path goes by the other entries too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +18,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -31,6 +35,11 @@ const MERGED_NAMESPACES: usize = 500;
 const TIMEOUT_SECONDS: i32 = 5;
 /// Label that every namespace carries, with its own name as value.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// Name of the probe entry in both configurations.
+pub(super) const PROBE_NAME: &str = "probe.sidecarpolicy.dev";
+/// Label of the object that the probe entries match.
+pub(super) const PROBE_LABEL: (&str, &str) = (crds::keys::PROBE, "configuration");
 
 /// The pods that must not start while the webhook is away, by policy.
 pub(crate) type FailScopes = BTreeMap<PolicyId, FailScope>;
@@ -56,6 +65,8 @@ pub(super) struct Inputs<'i> {
     pub(super) service_namespace: &'i str,
     /// Name of the webhook's Service.
     pub(super) service_name: &'i str,
+    /// The namespace in which the operator asks the API server by dry runs.
+    pub(super) dry_run_namespace: &'i str,
 }
 
 /// The entries of both configurations.
@@ -65,10 +76,21 @@ pub(super) struct Entries {
     pub(super) mutating: Vec<MutatingWebhook>,
     /// Of the validating one.
     pub(super) validating: Vec<ValidatingWebhook>,
+    /// What the probe entries tell.
+    pub(super) hashes: Hashes,
     /// The policies that each `Fail` entry stands for, by its name.
     pub(super) fail_policies: BTreeMap<String, BTreeSet<PolicyId>>,
     /// Policies whose `Fail` entry is wider than their selectors, since there are too many.
     pub(super) merged: BTreeSet<PolicyId>,
+}
+
+/// Hashes of the two configurations, as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hashes {
+    /// Of the entries of the mutating one, beside the probe entry.
+    pub(super) mutating: String,
+    /// Of those of the validating one.
+    pub(super) validating: String,
 }
 
 /// The entries as they have to be.
@@ -79,14 +101,14 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
         fail.iter().map(|(name, group)| (entry_name(name), group.policies.clone())).collect();
     let ignore = Entry {
         name: "ignore.pods.sidecarpolicy.dev".to_owned(),
-        path: "/mutate/pods",
+        path: "/mutate/pods".to_owned(),
         failure_policy: "Ignore",
         namespace_selector: not_excluded(inputs.exclusions),
         object_selector: LabelSelector::default(),
     };
     let fail = fail.into_iter().map(|(name, Group { selectors, .. })| Entry {
         name: entry_name(&name),
-        path: "/mutate/pods",
+        path: "/mutate/pods".to_owned(),
         failure_policy: "Fail",
         namespace_selector: selectors.namespaces,
         object_selector: selectors.pods,
@@ -97,7 +119,7 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
         .collect();
     let workloads = Entry {
         name: "workloads.sidecarpolicy.dev".to_owned(),
-        path: "/mutate/workloads",
+        path: "/mutate/workloads".to_owned(),
         failure_policy: "Ignore",
         namespace_selector: not_excluded(inputs.exclusions),
         object_selector: LabelSelector::default(),
@@ -106,12 +128,20 @@ pub(super) fn plan(inputs: &Inputs<'_>) -> Entries {
         match_conditions: Some(match_conditions::workloads()),
         ..mutating_webhook(workloads, inputs, workload_rules())
     });
-    Entries { mutating, validating: vec![policies_webhook(inputs)], fail_policies, merged }
+    let mut validating = vec![policies_webhook(inputs)];
+    let hashes = Hashes { mutating: hash_of(&mutating), validating: hash_of(&validating) };
+    mutating.push(mutating_probe(&hashes.mutating, inputs));
+    validating.push(validating_probe(&hashes.validating, inputs));
+    Entries { mutating, validating, hashes, fail_policies, merged }
+}
+
+fn hash_of(entries: &impl Serialize) -> String {
+    short_hash(&json!(entries).to_string())
 }
 
 struct Entry {
     name: String,
-    path: &'static str,
+    path: String,
     failure_policy: &'static str,
     namespace_selector: LabelSelector,
     object_selector: LabelSelector,
@@ -125,7 +155,7 @@ fn mutating_webhook(
     MutatingWebhook {
         name: entry.name,
         admission_review_versions: vec!["v1".to_owned()],
-        client_config: client_config(inputs, entry.path),
+        client_config: client_config(inputs, &entry.path),
         failure_policy: Some(entry.failure_policy.to_owned()),
         match_conditions: None,
         match_policy: Some("Equivalent".to_owned()),
@@ -159,6 +189,51 @@ fn policies_webhook(inputs: &Inputs<'_>) -> ValidatingWebhook {
         side_effects: "None".to_owned(),
         timeout_seconds: Some(TIMEOUT_SECONDS),
     }
+}
+
+/// Matches nothing but the dry runs by which the operator asks. With failure policy `Fail` the API server
+/// says why it cannot call the webhook, and nothing else can fail by it.
+fn mutating_probe(hash: &str, inputs: &Inputs<'_>) -> MutatingWebhook {
+    let entry = Entry {
+        name: PROBE_NAME.to_owned(),
+        path: probe_path(hash),
+        failure_policy: "Fail",
+        namespace_selector: by_name("In", [inputs.dry_run_namespace]),
+        object_selector: probe_object(),
+    };
+    MutatingWebhook {
+        match_conditions: Some(match_conditions::probe()),
+        reinvocation_policy: Some("Never".to_owned()),
+        ..mutating_webhook(entry, inputs, vec![pod_templates_rule()])
+    }
+}
+
+fn validating_probe(hash: &str, inputs: &Inputs<'_>) -> ValidatingWebhook {
+    ValidatingWebhook {
+        name: PROBE_NAME.to_owned(),
+        client_config: client_config(inputs, &probe_path(hash)),
+        match_conditions: Some(match_conditions::probe()),
+        namespace_selector: Some(by_name("In", [inputs.dry_run_namespace])),
+        object_selector: Some(probe_object()),
+        rules: Some(vec![pod_templates_rule()]),
+        ..policies_webhook(inputs)
+    }
+}
+
+fn probe_path(hash: &str) -> String {
+    format!("/probe/{hash}")
+}
+
+fn probe_object() -> LabelSelector {
+    let (key, value) = PROBE_LABEL;
+    LabelSelector {
+        match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+        match_expressions: None,
+    }
+}
+
+fn pod_templates_rule() -> RuleWithOperations {
+    rule("", "v1", &["podtemplates"], &["CREATE"], "Namespaced")
 }
 
 fn client_config(inputs: &Inputs<'_>, path: &str) -> WebhookClientConfig {

@@ -11,12 +11,17 @@ fn labels(pairs: &[(&str, &str)]) -> LabelSelector {
 
 /// The entries of an operator with these scopes.
 pub(in crate::webhook_config) fn plan_for(fail_scopes: &FailScopes) -> Entries {
+    plan_with(fail_scopes, "-----BEGIN CERTIFICATE-----")
+}
+
+fn plan_with(fail_scopes: &FailScopes, authorities: &str) -> Entries {
     plan(&Inputs {
         fail_scopes,
         exclusions: &Exclusions::new("sidecar-policy-system", &["extra".to_owned()]),
-        authorities: "-----BEGIN CERTIFICATE-----",
+        authorities,
         service_namespace: "sidecar-policy-system",
         service_name: "sidecar-policy-webhook",
+        dry_run_namespace: "sidecar-policy-dry-run",
     })
 }
 
@@ -44,7 +49,7 @@ fn with_fail_policies() {
     ]);
     let entries = plan_for(&scopes);
     assert!(entries.merged.is_empty());
-    insta::assert_json_snapshot!("fail_entries", &entries.mutating[1..entries.mutating.len() - 1]);
+    insta::assert_json_snapshot!("fail_entries", &entries.mutating[1..entries.mutating.len() - 2]);
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn spelling_makes_no_second_entry() {
         (PolicyId::namespaced("shop", "a"), scope(spelled(&["x", "y"]))),
         (PolicyId::namespaced("shop", "b"), scope(spelled(&["y", "x", "y"]))),
     ]);
-    assert_eq!(plan_for(&scopes).mutating.len(), 3);
+    assert_eq!(plan_for(&scopes).mutating.len(), 4);
 }
 
 /// Policies in as many namespaces, and one of the cluster kind where asked for.
@@ -82,7 +87,7 @@ fn fail_entries_are_bounded(
     #[case] merged: usize,
 ) {
     let entries = plan_for(&many(policies, false));
-    assert_eq!(entries.mutating.len(), fail_entries + 2);
+    assert_eq!(entries.mutating.len(), fail_entries + 3);
     assert_eq!(entries.merged.len(), merged);
     let bytes = serde_json::to_vec(&entries.mutating).unwrap().len();
     assert!(bytes < 256 * 1024, "{bytes} bytes");
@@ -135,12 +140,41 @@ fn excluded_namespaces_are_never_reached() {
                 requirement.key == NAMESPACE_NAME
                     && match requirement.operator.as_str() {
                         "NotIn" => excluded.iter().all(|name| values.contains(&(*name).to_owned())),
-                        _ => values.iter().all(|name| name.starts_with("team-")),
+                        _ => values.iter().all(|name| !excluded.contains(&name.as_str())),
                     }
             });
             assert!(leaves_out, "{} reaches an excluded namespace", entry.name);
         }
     }
+}
+
+/// The hashes in the paths of the probe entries.
+fn probed(entries: &Entries) -> (&str, &str) {
+    let hash = |config: &'_ WebhookClientConfig| {
+        let path = config.service.as_ref().unwrap().path.as_deref().unwrap();
+        path.strip_prefix("/probe/").unwrap().to_owned()
+    };
+    let mutating = entries.mutating.last().unwrap();
+    let validating = entries.validating.last().unwrap();
+    assert_eq!((mutating.name.as_str(), validating.name.as_str()), (PROBE_NAME, PROBE_NAME));
+    assert_eq!(hash(&mutating.client_config), entries.hashes.mutating);
+    assert_eq!(hash(&validating.client_config), entries.hashes.validating);
+    (&entries.hashes.mutating, &entries.hashes.validating)
+}
+
+#[test]
+fn a_probe_tells_what_stands_beside_it() {
+    let entries = plan_for(&many(2, true));
+    let (mutating, validating) = probed(&entries);
+    assert_ne!(mutating, validating);
+    assert_eq!(probed(&plan_for(&many(2, true))), (mutating, validating), "equal, equal hash");
+
+    let with_another = plan_for(&many(3, true));
+    assert_ne!(probed(&with_another).0, mutating, "another Fail entry");
+    assert_eq!(probed(&with_another).1, validating);
+    let of_another = plan_with(&many(2, true), "-----BEGIN CERTIFICATE-----2");
+    assert_ne!(probed(&of_another).0, mutating, "another authority");
+    assert_ne!(probed(&of_another).1, validating, "another authority");
 }
 
 fn assert_names_are_valid(entries: &Entries) {

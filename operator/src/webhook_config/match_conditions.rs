@@ -1,6 +1,6 @@
 //! CEL match conditions of the webhook configurations, from fixed templates.
 //!
-//! They use `object` and `oldObject` only, and guard every access: an error in a condition of an
+//! They use `object`, `oldObject` and `request` only, and guard every access: an error in a condition of an
 //! `Ignore` entry silently skips the call. `oldObject` is null on CREATE.
 
 use crds::keys;
@@ -13,6 +13,11 @@ pub(super) fn workloads() -> Vec<MatchCondition> {
         condition("no-controller-owner", NO_CONTROLLER_OWNER.to_owned()),
         condition("has-our-annotations", has_our_annotations()),
     ]
+}
+
+/// Dry runs: nothing that is stored ever waits for a probe.
+pub(super) fn probe() -> Vec<MatchCondition> {
+    vec![condition("dry-run", "has(request.dryRun) && request.dryRun".to_owned())]
 }
 
 /// A controller copies annotations to what it owns; carrying them there never ends.

@@ -91,3 +91,16 @@ fn what_a_controller_owns_is_left_alone() {
     assert!(owned(json!([{ "kind": "A", "controller": false }])));
     assert!(owned(json!([])));
 }
+
+#[test]
+fn only_dry_runs_are_probed() {
+    let [condition] = &probe()[..] else { panic!("one condition") };
+    let program = Program::compile(&condition.expression).unwrap();
+    for (request, expected) in
+        [(json!({ "dryRun": true }), true), (json!({ "dryRun": false }), false), (json!({}), false)]
+    {
+        let mut context = Context::default();
+        context.add_variable("request", &request).unwrap();
+        assert_eq!(program.execute(&context).unwrap(), Cel::Bool(expected), "{request}");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod entries;
 mod match_conditions;
+mod probe;
 mod refusals;
 
 use std::{
@@ -35,6 +36,8 @@ use crate::{
 };
 use entries::{Entries, Inputs};
 pub(crate) use entries::{FailScope, FailScopes};
+pub(crate) use probe::{Doubt, Proof, Proven};
+use probe::{Expected, Probe};
 use refusals::Refusals;
 
 /// Pause after a write that failed.
@@ -55,6 +58,26 @@ pub(crate) struct Published {
     pub(crate) refused: BTreeMap<PolicyId, String>,
     /// Why the configurations are not as they have to be, for people.
     pub(crate) problem: Option<String>,
+    /// Whether the API server was seen to call by them.
+    pub(crate) proof: Proof,
+    /// The last ones that it was seen to call by, since this process leads.
+    pub(crate) proven: Option<Arc<Proven>>,
+}
+
+impl Published {
+    /// Whether there was no time yet to fill the configurations and to see the API server call by them.
+    pub(crate) fn has_only_begun(&self) -> bool {
+        self.problem.is_none()
+            && self.proven.is_none()
+            && !matches!(self.proof, Proof::Missing { lasting: true, .. })
+    }
+
+    /// Whether the configurations are as they have to be, as far as it can be known.
+    fn is_in_order(&self) -> bool {
+        let is_called =
+            !matches!(self.proof, Proof::Missing { doubt: Doubt::NotCalled(_), lasting: true });
+        self.fail_scopes.is_some() && self.problem.is_none() && is_called
+    }
 }
 
 /// The `Fail` scopes of all policies; `None` until the policies are known.
@@ -79,6 +102,11 @@ pub(crate) async fn run(
     let mut validating =
         Shell { api: validating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
     let mut refusals = Refusals::default();
+    let mut probe = Probe::new(
+        context.client.clone(),
+        context.dry_run_namespace.clone(),
+        context.metrics.clone(),
+    );
     let mut next_look = Instant::now() + RESYNC_INTERVAL;
     loop {
         tokio::select! {
@@ -86,6 +114,7 @@ pub(crate) async fn run(
             Some(event) = validating_events.next() => validating.see(event),
             Ok(()) = trusted.changed() => {}
             Ok(()) = fail_scopes.changed() => {}
+            Some(()) = probe.next() => {}
             () = tokio::time::sleep_until(next_look) => {}
         }
         if !mutating.seen.is_known() || !validating.seen.is_known() {
@@ -94,25 +123,40 @@ pub(crate) async fn run(
         let trusted = trusted.borrow_and_update().clone();
         let fail_scopes = fail_scopes.borrow_and_update().clone();
         let mut state = Published::default();
-        // Without all policies known, an entry that blocks for one of them would be taken away.
-        if let (Some(trusted), Some(fail_scopes)) = (trusted, fail_scopes) {
-            let (wanted, filled) =
-                fill_mutating(&mut mutating, &mut refusals, &trusted, &fail_scopes).await;
-            let results = [filled, validating.fill(&wanted.validating).await];
-            let problems: Vec<String> = results
-                .iter()
-                .filter_map(|result| Some(result.as_ref().err()?.to_string()))
-                .collect();
-            state.problem = (!problems.is_empty()).then(|| problems.join("; "));
-            state.fail_scopes = Some(fail_scopes);
-            state.merged = wanted.merged;
-            state.refused = refusals.words();
+        let mut in_force = None;
+        match (trusted, fail_scopes) {
+            // Without all policies known, an entry that blocks for one of them would be taken away.
+            (Some(Ok(trusted)), Some(fail_scopes)) => {
+                let (wanted, filled) =
+                    fill_mutating(&mut mutating, &mut refusals, &trusted, &fail_scopes).await;
+                let results = [filled, validating.fill(&wanted.validating).await];
+                let problems: Vec<String> = results
+                    .iter()
+                    .filter_map(|result| Some(result.as_ref().err()?.to_string()))
+                    .collect();
+                state.problem = (!problems.is_empty()).then(|| problems.join("; "));
+                state.merged = wanted.merged;
+                state.refused = refusals.words();
+                if problems.is_empty() {
+                    in_force = Some((wanted.hashes, refusals.leave_out(&fail_scopes)));
+                }
+                state.fail_scopes = Some(fail_scopes);
+            }
+            (Some(Err(problem)), _) => state.problem = Some(problem),
+            (Some(Ok(_)) | None, _) => {}
         }
-        let configured = state.fail_scopes.is_some() && state.problem.is_none();
-        context.metrics.webhook_is_configured(configured);
         let pause = if state.problem.is_some() { RETRY_INTERVAL } else { RESYNC_INTERVAL };
         next_look = Instant::now() + pause;
         state.authorities = vec![mutating.authorities(), validating.authorities()];
+        probe.expect(in_force.map(|(hashes, fail_scopes)| Expected {
+            hashes,
+            generations: [mutating.generation(), validating.generation()],
+            authorities: state.authorities.clone(),
+            fail_scopes,
+        }));
+        state.proof = probe.proof().clone();
+        state.proven = probe.proven().cloned();
+        context.metrics.webhook_is_configured(state.is_in_order());
         published.send_if_modified(|published| {
             if published.as_deref() == Some(&state) {
                 return false;
@@ -167,6 +211,7 @@ fn wanted(context: &Context, trusted: &[Certificate], fail_scopes: &FailScopes) 
         authorities: &to_pem(trusted),
         service_namespace: &context.namespace,
         service_name: &context.webhook_service,
+        dry_run_namespace: &context.dry_run_namespace,
     })
 }
 
@@ -268,6 +313,10 @@ impl<C: Configuration> Shell<C> {
             }
             Err(error) => Err(FillError::Write { kind: C::kind(&()), name: name.clone(), error }),
         }
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.seen.object()?.meta().generation
     }
 
     /// Whether there are no entries of others.

@@ -161,7 +161,7 @@ mod tests {
         assert!(rest.keys().eq([&policy("audit")]));
         let entries = plan_for(&rest);
         assert_eq!(position(&entries, "audit"), 1);
-        assert_eq!(entries.mutating.len(), 3);
+        assert_eq!(entries.mutating.len(), 4);
     }
 
     #[test]
