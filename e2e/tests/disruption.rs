@@ -141,21 +141,6 @@ fn a_spoilt_certificate_is_replaced_without_a_failed_call() {
     creation.assert_all_injected();
 }
 
-#[test]
-fn a_deleted_authority_is_made_again_without_a_failed_call() {
-    let namespace = TestNamespace::create("authority");
-    namespace.apply_policy(&manifests::policy("watcher", "api"));
-    let creation = PodCreation::start(namespace.name(), "api", "watcher");
-    let before = authority_bundle();
-    replace_secret("sidecar-policy-authority");
-    eventually("the new authority is in the webhook configuration", DEADLINE, || {
-        let now = authority_bundle();
-        if now == before { Err("still the former".to_owned()) } else { Ok(()) }
-    });
-    wait_until_served_with_the_current_certificate();
-    creation.assert_all_injected();
-}
-
 /// Deletes a Secret and waits until the operator has made another.
 fn replace_secret(name: &str) {
     let read = |field: &str| {
@@ -168,11 +153,6 @@ fn replace_secret(name: &str) {
         let now = read(".metadata.uid");
         if now.succeeded && now.output != before { Ok(()) } else { Err(format!("{now:?}")) }
     });
-}
-
-fn authority_bundle() -> String {
-    let path = "jsonpath={.webhooks[0].clientConfig.caBundle}";
-    command::kubectl(&["get", "mutatingwebhookconfiguration", RELEASE, "-o", path]).expect_success()
 }
 
 /// Waits until a policy can become ready: the operator asks every replica over TLS for that.
