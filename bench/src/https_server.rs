@@ -1,11 +1,12 @@
-//! HTTPS by the same libraries as the webhook and nothing more: for the null server and the recorder.
+//! HTTPS by the same libraries as the webhook and nothing more: for the null server, the recorder, and
+//! stand-ins of an API server.
 
 use std::{convert::Infallible, future::Future, sync::Arc};
 
 use http_body_util::Full;
 use hyper::{
     Request, Response,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -15,15 +16,16 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// Serves HTTP/1.1 over TLS until the listener fails. `answer` gives the body of each answer.
-pub async fn serve<A, F>(
+/// Serves HTTP/1.1 over TLS until the listener fails.
+pub async fn serve<A, F, B>(
     listener: TcpListener,
     config: ServerConfig,
     answer: A,
 ) -> std::io::Result<()>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Bytes> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
@@ -33,20 +35,22 @@ where
     }
 }
 
-async fn connection<A, F>(stream: TcpStream, acceptor: TlsAcceptor, answer: A)
+/// An answer of JSON.
+pub fn json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn connection<A, F, B>(stream: TcpStream, acceptor: TlsAcceptor, answer: A)
 where
     A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Bytes>,
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
 {
     let service = service_fn(|request| {
-        let body = answer(request);
-        async {
-            let mut response = Response::new(Full::new(body.await));
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            Ok::<_, Infallible>(response)
-        }
+        let response = answer(request);
+        async { Ok::<_, Infallible>(response.await) }
     });
     match acceptor.accept(stream).await {
         // How it ends tells nothing: the programs that are measured are killed in the end.

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http_body_util::{BodyExt as _, Collected};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{
-    Request,
+    Request, Response,
     body::{Bytes, Incoming},
 };
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Node};
@@ -86,14 +86,13 @@ fn configuration(namespace: &str, at: SocketAddr, identity: &Identity) -> Value 
     })
 }
 
-async fn allow(request: Request<Incoming>) -> Bytes {
+async fn allow(request: Request<Incoming>) -> Response<Full<Bytes>> {
     let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let body = String::from_utf8_lossy(&body);
     // The first one of a review is the request's.
     let uid = body.split("\"uid\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let uid = uid.unwrap_or_default();
-    format!(
+    https_server::json(format!(
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{{"uid":"{uid}","allowed":true}}}}"#
-    )
-    .into()
+    ))
 }

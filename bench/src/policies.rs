@@ -188,7 +188,7 @@ fn generate(number: usize, namespace: Option<String>, selectors: Value) -> Gener
 }
 
 /// A log shipper: a native sidecar, its volume, and a mount and two variables for the app.
-fn log_shipper() -> Value {
+pub(crate) fn log_shipper() -> Value {
     json!({
         "sidecars": [{
             "name": "log-shipper",

@@ -4,10 +4,12 @@ use std::{
     fs,
     io::{self, BufRead, BufReader},
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+use serde_json::json;
 
 /// A core of the machine, as taskset counts them.
 pub type Core = &'static str;
@@ -91,6 +93,28 @@ impl ServerProcess {
         Ok(Self { child: child.map_err(|source| failed(program, source))?, address })
     }
 
+    /// Starts the operator as it is installed, with its API server in `kubeconfig`.
+    pub fn start_operator(program: &Path, kubeconfig: &Path) -> Result<Self, ServerError> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let health = address.to_string();
+        let arguments = [
+            "--namespace=sidecar-policy-system",
+            "--identity=operator-0",
+            "--lease=sidecar-policy-operator",
+            "--certificate-secret=sidecar-policy-webhook-certificate",
+            "--authority-secret=sidecar-policy-authority",
+            "--webhook-service=sidecar-policy-webhook",
+            "--webhook-configuration=sidecar-policy",
+            "--dry-run-namespace=sidecar-policy-dry-run",
+            "--log-level=error",
+            "--health-address",
+            &health,
+        ];
+        let mut command = pinned(SERVER_CORE, program, &arguments);
+        let child = command.env("KUBECONFIG", kubeconfig).spawn();
+        Ok(Self { child: child.map_err(|source| failed(program, source))?, address })
+    }
+
     /// Whether it runs, so that waiting for it makes sense.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -116,9 +140,18 @@ impl ServerProcess {
 
     /// Memory it has in RAM, in KiB.
     pub fn resident_kib(&self) -> Result<u64, ServerError> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// Most memory it ever had in RAM, in KiB.
+    pub fn peak_kib(&self) -> Result<u64, ServerError> {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> Result<u64, ServerError> {
         let status = read(&format!("/proc/{}/status", self.child.id()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        Ok(resident
+        let value = status.lines().find_map(|line| line.strip_prefix(field));
+        Ok(value
             .and_then(|value| value.trim().trim_end_matches(" kB").parse().ok())
             .unwrap_or_default())
     }
@@ -130,6 +163,22 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes the kubeconfig of an API server that shows the certificate `tls.crt` of the same folder.
+pub fn write_kubeconfig(folder: &Path, server: SocketAddr) -> io::Result<PathBuf> {
+    let path = folder.join("kubeconfig");
+    let content = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+        "clusters": [{"name": "bench", "cluster": {
+            "server": format!("https://{server}"),
+            "certificate-authority": folder.canonicalize()?.join("tls.crt")
+        }}],
+        "users": [{"name": "bench", "user": {}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}]
+    });
+    fs::write(&path, content.to_string())?;
+    Ok(path)
 }
 
 fn pinned(core: Core, program: &Path, arguments: &[&str]) -> Command {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use bench::{https_server, identity::Identity};
 use clap::Parser;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request,
+    Request, Response,
     body::{Bytes, Incoming},
 };
 use tokio::net::TcpListener;
@@ -31,8 +31,8 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Lets the body pass by, for the connection is of no use before it is read.
-async fn allow(request: Request<Incoming>) -> Bytes {
+async fn allow(request: Request<Incoming>) -> Response<Full<Bytes>> {
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.frame().await {}
-    Bytes::from_static(ALLOWED)
+    https_server::json(ALLOWED)
 }

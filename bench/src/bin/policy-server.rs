@@ -40,7 +40,10 @@ async fn main() -> anyhow::Result<()> {
     let lists = Arc::new(lists(arguments.policies, &identity));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    let answer = move |request: Request<Incoming>| answer(Arc::clone(&lists), request);
+    let answer = move |request: Request<Incoming>| {
+        let lists = Arc::clone(&lists);
+        async move { https_server::json(answer(lists, request).await) }
+    };
     https_server::serve(listener, identity.server_config()?, answer).await?;
     Ok(())
 }

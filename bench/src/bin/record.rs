@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let server = https_server::serve(listener, identity.server_config()?, move |request| {
         let sender = sender.clone();
-        async move { allow(request, &sender).await }
+        async move { https_server::json(allow(request, &sender).await) }
     });
     tokio::select! {
         ended = server => ended.context("the recording server ended"),

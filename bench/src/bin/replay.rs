@@ -17,12 +17,12 @@ use bench::{
     corpora::{CORPORA, Corpus},
     identity::Identity,
     load::Load,
-    server_process::{LOAD_CORE, SERVER_CORE, ServerProcess},
+    server_process::{LOAD_CORE, SERVER_CORE, ServerProcess, write_kubeconfig},
     summary::{Case, FirstAnswer, Machine, Measurement, Pair, Summary},
 };
 use clap::Parser;
 use rustls::ClientConfig;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::sleep;
 
 const POLICIES: [usize; 3] = [1, 1_000, 10_000];
@@ -133,18 +133,8 @@ impl Programs {
             &folder.join("policy-server"),
             &[&certificate, &policies],
         )?;
-        let kubeconfig = output.join("kubeconfig");
-        let content = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
-            "clusters": [{"name": "bench", "cluster": {
-                "server": format!("https://{}", policy_server.address),
-                "certificate-authority": output.canonicalize()?.join("tls.crt")
-            }}],
-            "users": [{"name": "bench", "user": {}}],
-            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}]
-        });
-        fs::write(&kubeconfig, content.to_string())
-            .with_context(|| kubeconfig.display().to_string())?;
+        let kubeconfig = write_kubeconfig(output, policy_server.address)
+            .with_context(|| output.display().to_string())?;
         Ok(Self { folder, certificate, kubeconfig, _policy_server: policy_server })
     }
 
