@@ -136,7 +136,9 @@ impl Cluster {
             // Writing to a text does not fail.
             let _ = match piece {
                 Piece::Text(text) => into.write_str(text),
-                Piece::Name if workload.has_ordinals => write!(into, "{}{ordinal}", workload.prefix),
+                Piece::Name if workload.has_ordinals => {
+                    write!(into, "{}{ordinal}", workload.prefix)
+                }
                 Piece::Name => write!(into, "{}{}", workload.prefix, suffix(ordinal)),
                 Piece::Ordinal => write!(into, "{ordinal}"),
                 Piece::Uid => write!(into, "22222222-0000-4000-8000-{pod:012}"),

@@ -59,35 +59,41 @@ async fn main() -> anyhow::Result<()> {
     let mut scale = Scale { stand_in, operator, changed: None, rows: Vec::new() };
 
     scale.measure("start, until every status is right", async |_| {}).await?;
-    scale.measure("10 000 pods become unready at once", async |stand_in| {
-        stand_in.state().set_ready(0..BURST, false);
-    })
-    .await?;
-    scale.measure("10 000 pods become ready, within 10 s", async |stand_in| {
-        for part in 0..PARTS {
-            let size = BURST / PARTS;
-            stand_in.state().set_ready(part * size..(part + 1) * size, true);
-            sleep(PART_PERIOD).await;
-        }
-    })
-    .await?;
+    scale
+        .measure("10 000 pods become unready at once", async |stand_in| {
+            stand_in.state().set_ready(0..BURST, false);
+        })
+        .await?;
+    scale
+        .measure("10 000 pods become ready, within 10 s", async |stand_in| {
+            for part in 0..PARTS {
+                let size = BURST / PARTS;
+                stand_in.state().set_ready(part * size..(part + 1) * size, true);
+                sleep(PART_PERIOD).await;
+            }
+        })
+        .await?;
     scale.changed = Some(PolicyId { namespace: None, name: MESH.to_owned() });
-    scale.measure("the policy of all pods changes", async |stand_in| {
-        let mut state = stand_in.state();
-        let policy = state.object("clustersidecarpolicies", "", MESH).cloned();
-        let mut policy = policy.unwrap_or_default();
-        policy["metadata"]["generation"] = json!(2);
-        policy["spec"]["sidecars"][0]["image"] = json!("docker.io/envoyproxy/envoy:v1.36.3");
-        state.put("clustersidecarpolicies", policy);
-    })
-    .await?;
-    scale.measure("the watch of pods breaks: a new list", async |stand_in| {
-        stand_in.state().expire_watches("pods");
-    })
-    .await?;
+    scale
+        .measure("the policy of all pods changes", async |stand_in| {
+            let mut state = stand_in.state();
+            let policy = state.object("clustersidecarpolicies", "", MESH).cloned();
+            let mut policy = policy.unwrap_or_default();
+            policy["metadata"]["generation"] = json!(2);
+            policy["spec"]["sidecars"][0]["image"] = json!("docker.io/envoyproxy/envoy:v1.36.3");
+            state.put("clustersidecarpolicies", policy);
+        })
+        .await?;
+    scale
+        .measure("the watch of pods breaks: a new list", async |stand_in| {
+            stand_in.state().expire_watches("pods");
+        })
+        .await?;
     let machine = Machine::this();
     println!("{}, {} cores", machine.processor, machine.cores);
-    println!("{pods} pods of {WORKLOADS} workloads, {policies} policies; one core for the operator\n");
+    println!(
+        "{pods} pods of {WORKLOADS} workloads, {policies} policies; one core for the operator\n"
+    );
     println!("{scale}");
     Ok(())
 }

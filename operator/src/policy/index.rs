@@ -1,8 +1,9 @@
 //! Which pods each policy should have reached, and has. Pure: events in; counts, news and the pods
 //! that a rollout is about out.
 //!
-//! A change of a pod costs by the policies of its namespace; a change of a policy or a namespace by
-//! the pods it can reach. Every decision is `inject`'s.
+//! Pods of one shape stand alike to every policy, and are decided on once: a change of a pod costs by the
+//! policies of its namespace, a change of a policy or a namespace by the shapes of the pods that it can
+//! reach. Every decision is `inject`'s.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -13,11 +14,12 @@ use crds::{Overhead, PodCounts, SkippedPods};
 use inject::{Conflict, Exclusions, Namespace, Policy, PolicyId, Reason};
 
 use super::{
-    pod::{Pod, Template, WatchedPod},
+    pod::{Pod, Shape, Template, WatchedPod},
     tally::{Standing, Tally},
 };
 use crate::{
     events::{News, What},
+    owner::Uid,
     rollout::{PodState, RolloutPod},
 };
 
@@ -65,16 +67,25 @@ struct NamespaceEntry {
     facts: Option<Namespace>,
     /// Names of the policies of this namespace.
     policies: BTreeSet<String>,
-    pods: HashMap<String, PodEntry>,
+    pods: HashMap<Box<str>, PodEntry>,
+    groups: HashMap<Arc<Shape>, Group>,
 }
 
 struct PodEntry {
     pod: Pod,
+    shape: Arc<Shape>,
+}
+
+/// The pods of one shape in one namespace.
+#[derive(Default)]
+struct Group {
+    /// How many of them count: those that are not being deleted.
+    pods: i64,
     standings: Standings,
 }
 
 /// How a pod stands to the policies that concern it.
-type Standings = Vec<(Arc<PolicyId>, Standing)>;
+type Standings = Arc<[(Arc<PolicyId>, Standing)]>;
 
 impl Index {
     /// An empty index that counts nothing yet.
@@ -97,7 +108,7 @@ impl Index {
         self.counting = true;
         let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
         for namespace in namespaces {
-            self.recount_namespace(&namespace);
+            self.recount_namespace(&namespace, None);
         }
         self.changed.extend(self.policies.keys().cloned());
     }
@@ -155,7 +166,7 @@ impl Index {
         let entry = self.namespaces.entry(name.clone()).or_default();
         if entry.facts.as_ref() != Some(&facts) {
             entry.facts = Some(facts);
-            self.recount_namespace(&name);
+            self.recount_namespace(&name, None);
         }
     }
 
@@ -163,7 +174,7 @@ impl Index {
     pub(super) fn remove_namespace(&mut self, name: &str) {
         if let Some(entry) = self.namespaces.get_mut(name) {
             entry.facts = None;
-            self.recount_namespace(name);
+            self.recount_namespace(name, None);
             self.forget_if_empty(name);
         }
     }
@@ -187,44 +198,46 @@ impl Index {
         if self.exclusions.contains(&namespace) {
             return;
         }
-        let Some(mut pod) = watched.into_pod() else {
+        let Some((pod, mut shape)) = watched.into_pod() else {
             return self.remove_pod(&namespace, &name);
         };
-        pod.template = self.shared(pod.template);
-        let entry = self.namespaces.entry(namespace.clone()).or_default();
-        let (standings, is_new) = match entry.pods.get_mut(&name) {
-            Some(before) if before.pod == pod => return,
-            Some(before) => (std::mem::take(&mut before.standings), before.pod.uid != pod.uid),
-            None => (Vec::new(), true),
-        };
-        let before = entry.pods.insert(name.clone(), PodEntry { pod, standings });
-        if let Some(before) = before {
-            self.forget_template(&before.pod.template);
+        shape.template = self.shared(shape.template);
+        let shape = self.grouped(&namespace, shape);
+        let Some(entry) = self.namespaces.get_mut(&namespace) else { return };
+        let known = entry.pods.get(&*name);
+        if known.is_some_and(|known| known.pod == pod && known.shape == shape) {
+            return;
         }
-        self.recount_pod(&namespace, &name, is_new);
+        let is_new = known.is_none_or(|known| known.pod.uid != pod.uid);
+        let pod = PodEntry { pod, shape };
+        let after = entry.count(&pod, 1);
+        let before = entry.pods.insert(name.as_str().into(), pod);
+        let standings = before.as_ref().map(|before| entry.count(before, -1)).unwrap_or_default();
+        self.stands_otherwise(&namespace, &name, &standings, &after, is_new);
+        if let Some(before) = before {
+            self.forget_shape(&namespace, before.shape);
+        }
     }
 
     /// A pod is gone.
     pub(super) fn remove_pod(&mut self, namespace: &str, name: &str) {
         let Some(entry) = self.namespaces.get_mut(namespace) else { return };
         let Some(removed) = entry.pods.remove(name) else { return };
-        let full_name = format!("{namespace}/{name}");
-        for (id, standing) in &removed.standings {
-            if let Some(counted) = self.policies.get_mut(&**id) {
-                counted.tally.remove(standing, &full_name);
-                self.changed.insert((**id).clone());
-            }
-        }
-        self.forget_template(&removed.pod.template);
+        let standings = entry.count(&removed, -1);
+        self.tally(&standings, -1);
+        self.forget_shape(namespace, removed.shape);
         self.forget_if_empty(namespace);
     }
 
-    /// Forgets the pods that are not listed any more: `(namespace, name)`.
-    pub(super) fn retain_pods(&mut self, listed: &HashSet<(String, String)>) {
+    /// Forgets the pods that are not listed any more.
+    pub(super) fn retain_pods(&mut self, listed: &HashSet<Uid>) {
         let known = self.namespaces.iter().flat_map(|(namespace, entry)| {
-            entry.pods.keys().map(|name| (namespace.clone(), name.clone()))
+            entry.pods.iter().map(move |(name, pod)| (namespace, name, pod.pod.uid))
         });
-        let gone: Vec<_> = known.filter(|pod| !listed.contains(pod)).collect();
+        let gone: Vec<(String, Box<str>)> = known
+            .filter(|(.., uid)| !listed.contains(uid))
+            .map(|(namespace, name, _)| (namespace.clone(), name.clone()))
+            .collect();
         for (namespace, name) in gone {
             self.remove_pod(&namespace, &name);
         }
@@ -242,7 +255,12 @@ impl Index {
 
     /// The counts of a policy, and why pods were skipped, most frequent first.
     pub(super) fn counts(&self, id: &PolicyId) -> (PodCounts, Vec<SkippedPods>) {
-        self.policies.get(id).map(|counted| counted.tally.read()).unwrap_or_default()
+        let Some(counted) = self.policies.get(id) else { return Default::default() };
+        let (counts, mut skipped) = counted.tally.read();
+        if !skipped.is_empty() {
+            self.find_examples(id, &mut skipped);
+        }
+        (counts, skipped)
     }
 
     /// What the injected containers of a policy ask for over all pods that have it; `None` if nothing.
@@ -259,26 +277,23 @@ impl Index {
     /// being deleted.
     pub(super) fn rollout_pods(&self, id: &PolicyId) -> Vec<RolloutPod<'_>> {
         let Some(counted) = self.policies.get(id) else { return Vec::new() };
-        let entries: Vec<_> = match &id.namespace {
-            Some(namespace) => self.namespaces.get_key_value(namespace).into_iter().collect(),
-            None => self.namespaces.iter().collect(),
-        };
         let policy = &id.to_string();
-        let mut pods: Vec<_> = entries
-            .into_iter()
+        let mut pods: Vec<_> = self
+            .reached(id)
             .flat_map(|(namespace, entry)| {
                 let facts = entry.facts.as_ref();
                 entry.pods.iter().filter_map(move |(name, pod)| {
-                    let state = match pod.standings.iter().find(|(of, _)| **of == *id) {
-                        Some((_, standing)) => counted.state(&pod.pod, standing),
-                        None if pod.pod.ending => {
-                            let selected = inject::read(&pod.pod.template.selected).ok()?;
-                            let standing = counted.standing(&pod.pod, &selected, facts?)?;
-                            counted.state(&pod.pod, &standing)
-                        }
-                        None => None,
+                    let shape = &*pod.shape;
+                    let state = if pod.pod.ending {
+                        let text = shape.selected();
+                        let selected = inject::read(&text).ok()?;
+                        let standing = counted.standing(shape, &selected, facts?)?;
+                        counted.state(shape, &standing)
+                    } else {
+                        let standings = &entry.groups.get(shape)?.standings;
+                        counted.state(shape, standing_to(standings, id)?)
                     };
-                    Some(rollout_pod(namespace, name, &pod.pod, policy, state?))
+                    Some(rollout_pod(namespace, name, pod, policy, state?))
                 })
             })
             .collect();
@@ -296,95 +311,251 @@ impl Index {
         std::mem::take(&mut self.missed)
     }
 
+    /// The namespaces that a policy reaches as far as its kind goes.
+    fn reached(&self, id: &PolicyId) -> impl Iterator<Item = (&String, &NamespaceEntry)> {
+        let own = id.namespace.as_ref().and_then(|own| self.namespaces.get_key_value(own));
+        let all = id.namespace.is_none().then(|| self.namespaces.iter());
+        own.into_iter().chain(all.into_iter().flatten())
+    }
+
+    /// Names a pod for each reason: the first one by namespace and name.
+    fn find_examples(&self, id: &PolicyId, skipped: &mut [SkippedPods]) {
+        let mut first: Vec<Option<(&str, &str)>> = vec![None; skipped.len()];
+        for (namespace, entry) in self.reached(id) {
+            let reason_of = |group: &Group| match standing_to(&group.standings, id) {
+                Some(Standing::Skipped(reason)) => {
+                    skipped.iter().position(|listed| *listed.reason == **reason)
+                }
+                _ => None,
+            };
+            let shapes: HashMap<_, _> = entry
+                .groups
+                .iter()
+                .filter_map(|(shape, group)| Some((Arc::as_ptr(shape), reason_of(group)?)))
+                .collect();
+            if shapes.is_empty() {
+                continue;
+            }
+            for (name, pod) in entry.pods.iter().filter(|(_, pod)| !pod.pod.ending) {
+                let Some(reason) = shapes.get(&Arc::as_ptr(&pod.shape)) else { continue };
+                let found = (namespace.as_str(), &**name);
+                let Some(first) = first.get_mut(*reason) else { continue };
+                *first = Some(first.map_or(found, |first| first.min(found)));
+            }
+        }
+        for (listed, first) in skipped.iter_mut().zip(first) {
+            listed.example = first.map(|(namespace, name)| format!("{namespace}/{name}"));
+        }
+    }
+
+    /// Counts anew how pods stand to one policy.
     fn recount_policy(&mut self, id: &PolicyId) {
-        if let Some(namespace) = &id.namespace {
-            return self.recount_namespace(namespace);
-        }
-        let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
+        let namespaces: Vec<String> = self.reached(id).map(|(name, _)| name.clone()).collect();
         for namespace in namespaces {
-            self.recount_namespace(&namespace);
+            self.recount_namespace(&namespace, Some(id));
         }
     }
 
-    fn recount_namespace(&mut self, namespace: &str) {
-        let Some(entry) = self.namespaces.get(namespace) else { return };
-        let pods: Vec<String> = entry.pods.keys().cloned().collect();
-        for pod in pods {
-            self.recount_pod(namespace, &pod, false);
-        }
-    }
-
-    /// `is_new`: the pod was not there before.
-    fn recount_pod(&mut self, namespace: &str, name: &str, is_new: bool) {
+    /// Counts anew how the pods of a namespace stand to one policy, or to all.
+    fn recount_namespace(&mut self, namespace: &str, only: Option<&PolicyId>) {
         if !self.counting {
             return;
         }
         let Some(entry) = self.namespaces.get(namespace) else { return };
-        let Some(pod) = entry.pods.get(name) else { return };
-        let standings = self.standings(entry, &pod.pod);
-        if !is_new && standings == pod.standings {
-            return;
-        }
-        let Some(entry) = self.namespaces.get_mut(namespace) else { return };
-        let Some(pod) = entry.pods.get_mut(name) else { return };
-        let before = std::mem::replace(&mut pod.standings, standings.clone());
-        let full_name = format!("{namespace}/{name}");
-        for (id, standing) in &before {
-            if let Some(counted) = self.policies.get_mut(&**id) {
-                counted.tally.remove(standing, &full_name);
-                self.changed.insert((**id).clone());
+        let shapes: Vec<Arc<Shape>> = entry.groups.keys().cloned().collect();
+        let mut news: HashMap<*const Shape, Vec<(Arc<PolicyId>, What)>> = HashMap::new();
+        for shape in &shapes {
+            let Some(entry) = self.namespaces.get(namespace) else { return };
+            let Some(group) = entry.groups.get(shape) else { continue };
+            let before = Arc::clone(&group.standings);
+            let pods = group.pods;
+            let after = match only {
+                Some(id) => self.standings_with(entry, shape, &before, id),
+                None => self.standings(entry, shape),
+            };
+            if after == before {
+                continue;
+            }
+            self.tally(&difference(&before, &after), -pods);
+            self.tally(&difference(&after, &before), pods);
+            let told: Vec<_> = self.news(&before, &after, false).collect();
+            if pods > 0 && !told.is_empty() {
+                news.insert(Arc::as_ptr(shape), told);
+            }
+            let entry = self.namespaces.get_mut(namespace);
+            if let Some(group) = entry.and_then(|entry| entry.groups.get_mut(shape)) {
+                group.standings = after;
             }
         }
-        for (id, standing) in standings {
-            let Some(counted) = self.policies.get_mut(&*id) else { continue };
-            let known = before.iter().find(|(of, _)| *of == id).map(|(_, standing)| standing);
-            if let Some(what) = news(known.filter(|_| !is_new), &standing, is_new)
-                && counted.policy.enforced
-                && self.news.len() < NEWS
-            {
-                self.news.push(News {
-                    policy: Arc::clone(&id),
-                    revision: counted.policy.revision.clone(),
-                    namespace: namespace.to_owned(),
-                    pod: name.to_owned(),
-                    uid: pod.pod.uid,
-                    owner: pod.pod.template.owner.clone(),
-                    what,
-                });
-            }
-            if is_new
-                && standing == Standing::Missing
-                && counted.policy.enforced
-                && self.missed.len() < NEWS
-            {
-                self.missed.push(Missed { policy: Arc::clone(&id), created: pod.pod.created });
-            }
-            counted.tally.add(standing, &full_name);
-            self.changed.insert((*id).clone());
+        if !news.is_empty() {
+            self.tell_of_pods(namespace, &news);
         }
     }
 
-    /// How a pod stands to every policy that can concern it.
-    fn standings(&self, entry: &NamespaceEntry, pod: &Pod) -> Standings {
-        let Some(namespace) = &entry.facts else { return Vec::new() };
-        if pod.ending {
-            return Vec::new();
+    /// Tells of every pod of some shapes what there is to tell.
+    fn tell_of_pods(
+        &mut self,
+        namespace: &str,
+        news: &HashMap<*const Shape, Vec<(Arc<PolicyId>, What)>>,
+    ) {
+        let Some(entry) = self.namespaces.get(namespace) else { return };
+        let told = entry.pods.iter().filter(|(_, pod)| !pod.pod.ending).flat_map(|(name, pod)| {
+            let what = news.get(&Arc::as_ptr(&pod.shape)).into_iter().flatten();
+            what.filter_map(|(id, what)| self.news_of(namespace, name, pod, id, what))
+        });
+        let room = NEWS.saturating_sub(self.news.len());
+        let told: Vec<News> = told.take(room).collect();
+        self.news.extend(told);
+    }
+
+    /// A pod stands otherwise than before. `is_new`: it was not there before.
+    fn stands_otherwise(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        before: &Standings,
+        after: &Standings,
+        is_new: bool,
+    ) {
+        if !is_new && before == after {
+            return;
         }
+        self.tally(before, -1);
+        self.tally(after, 1);
+        let Some(entry) = self.namespaces.get(namespace) else { return };
+        let Some(pod) = entry.pods.get(name) else { return };
+        let told: Vec<News> = self
+            .news(before, after, is_new)
+            .filter_map(|(id, what)| self.news_of(namespace, name, pod, &id, &what))
+            .collect();
+        let created = pod.pod.created;
+        for news in told {
+            if is_new && news.what == What::Missing && self.missed.len() < NEWS {
+                self.missed.push(Missed { policy: Arc::clone(&news.policy), created });
+            }
+            if self.news.len() < NEWS {
+                self.news.push(news);
+            }
+        }
+    }
+
+    /// What there is to tell about pods that stand to policies as they do now.
+    fn news<'s>(
+        &self,
+        before: &'s Standings,
+        after: &'s Standings,
+        is_new: bool,
+    ) -> impl Iterator<Item = (Arc<PolicyId>, What)> + use<'s> {
+        after.iter().filter_map(move |(id, standing)| {
+            let known = standing_to(before, id).filter(|_| !is_new);
+            Some((Arc::clone(id), news(known, standing, is_new)?))
+        })
+    }
+
+    /// Nothing is told of a policy that only watches.
+    fn news_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        pod: &PodEntry,
+        id: &Arc<PolicyId>,
+        what: &What,
+    ) -> Option<News> {
+        let policy = &self.policies.get(&**id)?.policy;
+        policy.enforced.then(|| News {
+            policy: Arc::clone(id),
+            revision: policy.revision.clone(),
+            namespace: namespace.to_owned(),
+            pod: name.to_owned(),
+            uid: pod.pod.uid,
+            owner: pod.shape.template.owner.clone(),
+            what: what.clone(),
+        })
+    }
+
+    /// So many more pods stand like this.
+    fn tally(&mut self, standings: &[(Arc<PolicyId>, Standing)], pods: i64) {
+        for (id, standing) in standings {
+            if let Some(counted) = self.policies.get_mut(&**id) {
+                counted.tally.count(standing, pods);
+                self.changed.insert((**id).clone());
+            }
+        }
+    }
+
+    /// How pods of a shape stand to every policy that can concern them.
+    fn standings(&self, entry: &NamespaceEntry, shape: &Shape) -> Standings {
+        let Some(namespace) = &entry.facts else { return Standings::default() };
         let own = entry
             .policies
             .iter()
             .map(|name| PolicyId::namespaced(namespace.name.clone(), name.clone()));
-        let Ok(selected) = inject::read(&pod.template.selected) else { return Vec::new() };
+        let text = shape.selected();
+        let Ok(selected) = inject::read(&text) else { return Standings::default() };
         self.cluster_policies
             .iter()
             .cloned()
             .chain(own)
             .filter_map(|id| {
                 let counted = self.policies.get(&id)?;
-                let standing = counted.standing(pod, &selected, namespace)?;
+                let standing = counted.standing(shape, &selected, namespace)?;
                 Some((Arc::clone(&counted.id), standing))
             })
             .collect()
+    }
+
+    /// The same standings, but for one policy.
+    fn standings_with(
+        &self,
+        entry: &NamespaceEntry,
+        shape: &Shape,
+        standings: &Standings,
+        id: &PolicyId,
+    ) -> Standings {
+        let text = shape.selected();
+        let selected = inject::read(&text).ok();
+        let now = self.policies.get(id).and_then(|counted| {
+            let standing = counted.standing(shape, &selected?, entry.facts.as_ref()?)?;
+            Some((Arc::clone(&counted.id), standing))
+        });
+        let others = standings.iter().filter(|(of, _)| **of != *id).cloned();
+        if standing_to(standings, id) == now.as_ref().map(|(_, standing)| standing) {
+            return Arc::clone(standings);
+        }
+        others.chain(now).collect()
+    }
+
+    /// The same shape as pods of the namespace share it already. One that is new is decided on.
+    fn grouped(&mut self, namespace: &str, shape: Shape) -> Arc<Shape> {
+        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
+        if let Some((known, _)) = entry.groups.get_key_value(&shape) {
+            return Arc::clone(known);
+        }
+        let standings = match self.namespaces.get(namespace) {
+            Some(entry) if self.counting => self.standings(entry, &shape),
+            _ => Standings::default(),
+        };
+        let shape = Arc::new(shape);
+        let entry = self.namespaces.entry(namespace.to_owned()).or_default();
+        entry.groups.insert(Arc::clone(&shape), Group { pods: 0, standings });
+        shape
+    }
+
+    /// Forgets a shape, and its template, that no pod has any more.
+    fn forget_shape(&mut self, namespace: &str, shape: Arc<Shape>) {
+        // One is the group's, one is ours.
+        if Arc::strong_count(&shape) > 2 {
+            return;
+        }
+        if let Some(entry) = self.namespaces.get_mut(namespace) {
+            entry.groups.remove(&shape);
+        }
+        let template = Arc::clone(&shape.template);
+        drop(shape);
+        // One is the set's, one is ours.
+        if Arc::strong_count(&template) <= 2 {
+            self.templates.remove(&template);
+        }
     }
 
     fn shared(&mut self, template: Arc<Template>) -> Arc<Template> {
@@ -393,14 +564,6 @@ impl Index {
         }
         self.templates.insert(Arc::clone(&template));
         template
-    }
-
-    /// Forgets a template that no pod has any more.
-    fn forget_template(&mut self, template: &Arc<Template>) {
-        // One is the set's, one is ours.
-        if Arc::strong_count(template) <= 2 {
-            self.templates.remove(template);
-        }
     }
 
     fn forget_if_empty(&mut self, namespace: &str) {
@@ -413,22 +576,35 @@ impl Index {
     }
 }
 
+impl NamespaceEntry {
+    /// One more or one less pod of its shape counts. Gives how it stands to policies.
+    fn count(&mut self, pod: &PodEntry, by: i64) -> Standings {
+        match self.groups.get_mut(&pod.shape) {
+            Some(group) if !pod.pod.ending => {
+                group.pods += by;
+                Arc::clone(&group.standings)
+            }
+            _ => Standings::default(),
+        }
+    }
+}
+
 impl Counted {
-    /// How the pod stands to this policy; `None` when it does not concern it.
+    /// How a pod of this shape stands to this policy; `None` when it does not concern it.
     fn standing(
         &self,
-        pod: &Pod,
+        shape: &Shape,
         selected: &inject::Pod<'_>,
         namespace: &Namespace,
     ) -> Option<Standing> {
-        let template = &pod.template;
+        let template = &shape.template;
         let revision = template.injected.get(&self.key);
         let skipped = template.skipped.get(&self.key);
         let refused = inject::select(&self.policy, selected, namespace).refused;
         // Annotations that its conditions may read are not kept: what the webhook recorded counts.
         if self.policy.reads_annotations() && decided_by_conditions(refused.as_ref()) {
             return revision
-                .map(|revision| self.injected(pod, revision))
+                .map(|revision| self.injected(shape, revision))
                 .or_else(|| skipped.map(|reason| Standing::Skipped(Arc::clone(reason))));
         }
         match refused {
@@ -439,29 +615,29 @@ impl Counted {
             }
             Some(_) => revision.map(|_| Standing::Surplus),
             None => Some(match (revision, skipped) {
-                (Some(revision), _) => self.injected(pod, revision),
+                (Some(revision), _) => self.injected(shape, revision),
                 (None, Some(reason)) => Standing::Skipped(Arc::clone(reason)),
                 (None, None) => Standing::Missing,
             }),
         }
     }
 
-    fn injected(&self, pod: &Pod, revision: &Arc<str>) -> Standing {
+    fn injected(&self, shape: &Shape, revision: &Arc<str>) -> Standing {
         let current = **revision == *self.policy.revision;
-        let ready = self.is_ready(pod, current);
+        let ready = self.is_ready(shape, current);
         let containers = self.policy.containers().map(|(name, _)| name);
-        let resources = self.tally.shared(pod.template.resources(containers));
+        let resources = self.tally.shared(shape.template.resources(containers));
         Standing::Injected { revision: Arc::clone(revision), current, ready, resources }
     }
 
-    /// The pod as a rollout sees it; `None` when it should not have this policy.
-    fn state<'p>(&self, pod: &'p Pod, standing: &Standing) -> Option<PodState<'p>> {
+    /// Pods of this shape as a rollout sees them; `None` when they should not have this policy.
+    fn state<'p>(&self, shape: &'p Shape, standing: &Standing) -> Option<PodState<'p>> {
         match standing {
             Standing::Injected { current: true, ready, .. } => {
                 Some(PodState::Current { ready: *ready })
             }
             Standing::Injected { .. } => {
-                Some(PodState::Outdated { revision: pod.template.injected.get(&self.key)? })
+                Some(PodState::Outdated { revision: shape.template.injected.get(&self.key)? })
             }
             Standing::Missing => Some(PodState::Missing),
             Standing::Skipped(_) => Some(PodState::Skipped),
@@ -470,10 +646,19 @@ impl Counted {
     }
 
     /// Whether all injected containers are ready. A pod of another revision may lack some of them.
-    fn is_ready(&self, pod: &Pod, current: bool) -> bool {
-        pod.has_started()
-            && self.policy.containers().all(|(name, _)| pod.is_ready(name).unwrap_or(!current))
+    fn is_ready(&self, shape: &Shape, current: bool) -> bool {
+        shape.has_started()
+            && self.policy.containers().all(|(name, _)| shape.is_ready(name).unwrap_or(!current))
     }
+}
+
+fn standing_to<'s>(standings: &'s Standings, id: &PolicyId) -> Option<&'s Standing> {
+    standings.iter().find(|(of, _)| **of == *id).map(|(_, standing)| standing)
+}
+
+/// The standings of one that the other does not have.
+fn difference(of: &Standings, other: &Standings) -> Vec<(Arc<PolicyId>, Standing)> {
+    of.iter().filter(|standing| !other.contains(standing)).cloned().collect()
 }
 
 /// What there is to tell about a pod that stands to a policy as it does now.
@@ -489,7 +674,7 @@ fn news(before: Option<&Standing>, now: &Standing, is_new: bool) -> Option<What>
 fn rollout_pod<'i>(
     namespace: &'i str,
     name: &'i str,
-    pod: &'i Pod,
+    PodEntry { pod, shape }: &'i PodEntry,
     policy: &str,
     state: PodState<'i>,
 ) -> RolloutPod<'i> {
@@ -498,13 +683,13 @@ fn rollout_pod<'i>(
         name,
         uid: pod.uid,
         placed_by: pod.placed_by(policy),
-        owner: pod.template.owner.as_ref(),
+        owner: shape.template.owner.as_ref(),
         state,
         available: pod.available,
         ending: pod.ending,
         created: pod.created,
         changed: pod.changed,
-        is_windows: pod.template.is_windows(),
+        is_windows: shape.template.is_windows(),
     }
 }
 

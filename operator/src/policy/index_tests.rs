@@ -278,9 +278,10 @@ fn nothing_is_counted_before_all_is_listed() {
 #[test]
 fn a_new_list_forgets_what_is_gone() {
     let mut index = index();
-    index.set_pod(pod("a", &json!({})));
-    index.set_pod(pod("b", &json!({})));
-    index.retain_pods(&[(SHOP.to_owned(), "b".to_owned())].into());
+    for name in ["a", "b"] {
+        index.set_pod(pod(name, &json!({ "metadata": { "uid": name } })));
+    }
+    index.retain_pods(&[Uid::of("b")].into());
     assert_eq!(counts(&index).matched, 1);
     index.retain_namespaces(&HashSet::new());
     assert_eq!(counts(&index).matched, 0);
@@ -379,9 +380,9 @@ fn pods_that_ask_for_the_same_share_it() {
         index.set_pod(pod(&format!("pod-{number}"), &asking("10m", &revision())));
     }
     let resources: HashSet<_> = index.namespaces[SHOP]
-        .pods
+        .groups
         .values()
-        .flat_map(|pod| &pod.standings)
+        .flat_map(|group| &*group.standings)
         .map(|(_, standing)| match standing {
             Standing::Injected { resources, .. } => Arc::as_ptr(resources),
             other => panic!("{other:?}"),

@@ -44,10 +44,15 @@ use crate::{
     workload::{self, WorkloadEvent},
     workload_annotations::WorkloadAnnotations,
 };
+use pod::WatchedPod;
 use reconciler::{Kind, Reconciler};
+use serving::Answers;
 
 /// Revisions that the API server sends at a time: with their contents, which are not kept.
 const REVISIONS: u32 = 100;
+/// Pods that the API server sends at a time: a page of them takes more memory than thousands that are
+/// kept.
+const PODS: u32 = 100;
 
 /// Runs until the process ends.
 pub(crate) async fn run(
@@ -64,7 +69,7 @@ pub(crate) async fn run(
     let mut cluster_policies =
         std::pin::pin!(watch_all(policy_api::<ClusterSidecarPolicy>(&context)));
     let mut namespaces = std::pin::pin!(watch_all(Api::all(context.client.clone())));
-    let mut pods = std::pin::pin!(watch_all(Api::all(context.client.clone())));
+    let mut pods = std::pin::pin!(watch_pods(&context));
     let mut revisions = std::pin::pin!(watch_revisions(&context));
     let mut workloads = watch_workloads(&context, false);
     let mut rolls_workloads = false;
@@ -106,7 +111,7 @@ pub(crate) async fn run(
             Some(policy) = reconciler.dry_runs.next() => reconciler.step_ended(policy),
             Ok(()) = answers.changed() => {
                 let answers = answers.borrow_and_update().clone();
-                annotations.set_serving(answers.are_complete());
+                annotations.set_serving(answers.as_ref().is_some_and(Answers::are_complete));
                 reconciler.set_answers(answers);
             }
             Ok(()) = published.changed() => {
@@ -137,6 +142,13 @@ fn watch_workloads(
         (false, false) => return None,
     };
     Some(workload::watch(&context.client, kinds).boxed())
+}
+
+fn watch_pods(
+    context: &Context,
+) -> impl Stream<Item = Result<Event<WatchedPod>, watcher::Error>> + use<> {
+    let config = watcher::Config::default().page_size(PODS);
+    begin_again(watcher::watcher(Api::all(context.client.clone()), config))
 }
 
 /// The next event of a watch, if there is one.

@@ -1,13 +1,19 @@
 //! A pod as the operator keeps it: a few fields, and what pods of one template share kept once.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use inject::Place;
 use k8s_openapi::{
     NamespaceResourceScope,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::overhead::{ContainerResources, Resources};
 use crate::{
@@ -31,11 +37,22 @@ const RESOURCES_LENGTH: usize = 8 << 10;
 /// Longest annotation with a pod's places that is read, in bytes.
 const PLACES_LENGTH: usize = 4 << 10;
 
+/// Labels of which every pod of a workload has its own value. They are kept beside what pods share.
+const OWN_LABELS: [&str; 3] = [
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "statefulset.kubernetes.io/pod-name",
+];
+/// How [`Template::selected`] begins; the pod's own name goes in behind it.
+const METADATA: &str = r#"{"metadata":{"#;
+/// What follows; own labels go in behind that.
+const LABELS: &str = r#""labels":{"#;
+
 /// A pod as it is watched: what is not named here is passed over while reading.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct WatchedPod {
-    /// Standard object metadata.
-    #[serde(default)]
+    /// Standard object metadata, without what nobody here asks for.
+    #[serde(default, deserialize_with = "metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     spec: Spec,
@@ -160,12 +177,68 @@ impl kube::Resource for WatchedPod {
     }
 }
 
+/// The metadata that is read. Who wrote which field is longer than all else that is kept of a pod.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    name: Option<String>,
+    generate_name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let read = Metadata::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name: read.name,
+        generate_name: read.generate_name,
+        namespace: read.namespace,
+        uid: read.uid,
+        resource_version: read.resource_version,
+        creation_timestamp: read.creation_timestamp,
+        deletion_timestamp: read.deletion_timestamp,
+        labels: read.labels,
+        annotations: read.annotations,
+        owner_references: read.owner_references,
+        ..ObjectMeta::default()
+    })
+}
+
+/// What selection reads of a pod. Labels come first, so that what is the pod's own can be put in.
+#[derive(Serialize)]
+struct Selected<'p> {
+    metadata: SelectedMetadata<'p>,
+    spec: &'p Spec,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SelectedMetadata<'p> {
+    labels: &'p BTreeMap<String, String>,
+    annotations: &'p BTreeMap<String, String>,
+    generate_name: Option<&'p String>,
+    owner_references: Vec<SelectedOwner<'p>>,
+}
+
+#[derive(Serialize)]
+struct SelectedOwner<'p> {
+    kind: &'p str,
+    name: &'p str,
+    controller: bool,
+}
+
 /// What pods of one template have in common, as far as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Template {
-    /// What selection reads of the pod, as JSON: of annotations ours only, and no name that the API
-    /// server made up, which it does after the webhook was asked.
-    pub(super) selected: String,
+    /// What selection reads of the pod, as JSON: of annotations ours only, no name, and no label that
+    /// every pod has its own value of.
+    selected: String,
     operating_system: Option<String>,
     /// Policy -> revision, by the pod's own word.
     pub(super) injected: BTreeMap<String, Arc<str>>,
@@ -173,18 +246,50 @@ pub(super) struct Template {
     pub(super) skipped: BTreeMap<String, Arc<str>>,
     /// Names of the containers that have a status, sorted.
     containers: Vec<String>,
-    /// What its running containers ask for by name, as JSON: a short text, since each pod of a
-    /// StatefulSet has a template of its own. Empty if no policy went in.
+    /// What its running containers ask for by name, as JSON. Empty if no policy went in.
     resources: String,
     /// Its controller.
     pub(super) owner: Option<Owner>,
 }
 
-/// A pod that is kept.
+/// All that decides how a pod stands to policies, shared by all pods of which it is the same. The
+/// template has to be the one that all pods share: it is told from others by its address.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// What pods of one template have in common.
+    pub(super) template: Arc<Template>,
+    /// The name that it came with; empty if the API server made one up, which it does after the webhook
+    /// was asked.
+    own_name: Box<str>,
+    /// Labels of which every pod has its own value, as members of a JSON object. Few pods have any.
+    own_labels: Box<str>,
+    /// Whether each of the template's containers is ready or has done its work.
+    ready: Box<[bool]>,
+}
+
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.template, &other.template)
+            && self.own_name == other.own_name
+            && self.own_labels == other.own_labels
+            && self.ready == other.ready
+    }
+}
+
+impl Eq for Shape {}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.template).hash(state);
+        self.own_name.hash(state);
+        self.own_labels.hash(state);
+        self.ready.hash(state);
+    }
+}
+
+/// A pod that is kept: what no other pod has, in few bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pod {
-    /// Shared by all pods that look alike.
-    pub(super) template: Arc<Template>,
     /// `metadata.uid`.
     pub(super) uid: Uid,
     /// When it was created, as Unix time.
@@ -199,14 +304,12 @@ pub(super) struct Pod {
     /// Whoever made it named it.
     is_named: bool,
     /// Policy -> place in the order of its pods, by the pod's own word. Few pods have any.
-    places: BTreeMap<String, Place>,
-    /// Whether each of the template's containers is ready or has done its work.
-    ready: Box<[bool]>,
+    places: Option<Box<BTreeMap<String, Place>>>,
 }
 
 impl WatchedPod {
-    /// The pod as it is kept; `None` for one that has ended or mirrors a static pod.
-    pub(super) fn into_pod(self) -> Option<Pod> {
+    /// The pod as it is kept, and its shape; `None` for one that has ended or mirrors a static pod.
+    pub(super) fn into_pod(self) -> Option<(Pod, Shape)> {
         let phase = self.status.phase.as_deref();
         if matches!(phase, Some("Succeeded" | "Failed")) || self.is_mirror() {
             return None;
@@ -247,7 +350,8 @@ impl WatchedPod {
             .as_ref()
             .map(|os| os.name.clone())
             .or_else(|| self.spec.node_selector.as_ref()?.get("kubernetes.io/os").cloned());
-        let labels = self.metadata.labels.unwrap_or_default();
+        let mut labels = self.metadata.labels.unwrap_or_default();
+        let own_labels = take_own(&mut labels);
         let created = seconds(self.metadata.creation_timestamp);
         let readiness_changed = readiness
             .as_ref()
@@ -257,31 +361,28 @@ impl WatchedPod {
         let resources = if injected.is_empty() { String::new() } else { self.spec.resources() };
         annotations.retain(|key, _| is_ours(key));
         let owner = Owner::of_pod(self.metadata.owner_references.clone(), &labels);
+        let name = self.metadata.name.unwrap_or_default();
         let is_named = owner.as_ref().is_some_and(names_its_pods)
-            || !looks_generated(
-                self.metadata.name.as_deref().unwrap_or_default(),
-                self.metadata.generate_name.as_deref(),
-            );
-        let selected = serde_json::json!({
-            "metadata": {
-                "name": self.metadata.name.as_ref().filter(|_| is_named),
-                "generateName": self.metadata.generate_name,
-                "labels": labels,
-                "annotations": annotations,
-                "ownerReferences": self.metadata.owner_references.as_ref().map(|owners| {
-                    let controllers = owners.iter().filter(|owner| owner.controller == Some(true));
-                    controllers
-                        .map(|owner| {
-                            serde_json::json!({
-                                "kind": owner.kind, "name": owner.name, "controller": true,
-                            })
-                        })
-                        .collect::<Vec<_>>()
-                }),
+            || !looks_generated(&name, self.metadata.generate_name.as_deref());
+        let own_name = if is_named { name } else { String::new() };
+        let owners = self.metadata.owner_references.iter().flatten();
+        let controllers = owners.filter(|owner| owner.controller == Some(true));
+        let selected = Selected {
+            metadata: SelectedMetadata {
+                labels: &labels,
+                annotations: &annotations,
+                generate_name: self.metadata.generate_name.as_ref(),
+                owner_references: controllers
+                    .map(|owner| SelectedOwner {
+                        kind: &owner.kind,
+                        name: &owner.name,
+                        controller: true,
+                    })
+                    .collect(),
             },
-            "spec": self.spec,
-        })
-        .to_string();
+            spec: &self.spec,
+        };
+        let selected = serde_json::to_string(&selected).unwrap_or_default();
         let template = Template {
             injected,
             skipped: skipped
@@ -296,8 +397,7 @@ impl WatchedPod {
             containers,
             resources,
         };
-        Some(Pod {
-            template: Arc::new(template),
+        let pod = Pod {
             uid: Uid::of(uid),
             created,
             changed: created
@@ -306,9 +406,11 @@ impl WatchedPod {
             available: settled && readiness.is_some_and(|condition| condition.status == "True"),
             ending: self.metadata.deletion_timestamp.is_some(),
             is_named,
-            places,
-            ready: ready.into(),
-        })
+            places: (!places.is_empty()).then(|| Box::new(places)),
+        };
+        let (template, own_name) = (Arc::new(template), own_name.into());
+        let shape = Shape { template, own_name, own_labels, ready: ready.into() };
+        Some((pod, shape))
     }
 
     fn is_mirror(&self) -> bool {
@@ -356,19 +458,29 @@ impl Template {
     }
 }
 
-impl Pod {
+impl Shape {
+    /// What selection reads of the pod, as JSON.
+    pub(super) fn selected(&self) -> Cow<'_, str> {
+        let text = &self.template.selected;
+        if self.own_name.is_empty() && self.own_labels.is_empty() {
+            return text.into();
+        }
+        let after_metadata = text.strip_prefix(METADATA);
+        let Some(rest) = after_metadata.and_then(|text| text.strip_prefix(LABELS)) else {
+            return text.into();
+        };
+        let is_last = self.own_labels.is_empty() || rest.starts_with('}');
+        let comma = if is_last { "" } else { "," };
+        let name = match &*self.own_name {
+            "" => String::new(),
+            name => format!(r#""name":{},"#, Value::from(name)),
+        };
+        [METADATA, &name, LABELS, &self.own_labels, comma, rest].concat().into()
+    }
+
     /// Whether the kubelet has written a status of any container.
     pub(super) fn has_started(&self) -> bool {
         !self.template.containers.is_empty()
-    }
-
-    /// What its place in the order of a policy is found by.
-    pub(super) fn placed_by(&self, policy: &str) -> PlacedBy {
-        match self.places.get(policy) {
-            Some(place) => PlacedBy::Itself(*place),
-            None if self.is_named => PlacedBy::Name,
-            None => PlacedBy::Uid,
-        }
     }
 
     /// Whether the container is ready; `None` when the pod has no status of it.
@@ -377,6 +489,25 @@ impl Pod {
         let position = containers.binary_search_by(|name| name.as_str().cmp(container)).ok()?;
         self.ready.get(position).copied()
     }
+}
+
+impl Pod {
+    /// What its place in the order of a policy is found by.
+    pub(super) fn placed_by(&self, policy: &str) -> PlacedBy {
+        match self.places.as_ref().and_then(|places| places.get(policy)) {
+            Some(place) => PlacedBy::Itself(*place),
+            None if self.is_named => PlacedBy::Name,
+            None => PlacedBy::Uid,
+        }
+    }
+}
+
+/// Takes the labels out that every pod has its own value of, as members of a JSON object.
+fn take_own(labels: &mut BTreeMap<String, String>) -> Box<str> {
+    let own = OWN_LABELS.iter().filter_map(|key| Some((*key, labels.remove(*key)?)));
+    let own: BTreeMap<&str, String> = own.collect();
+    let text = serde_json::to_string(&own).unwrap_or_default();
+    text.trim_start_matches('{').strip_suffix('}').unwrap_or_default().into()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -430,7 +561,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, generate_name: Option<&str>, controller: Option<&str>) -> Pod {
+    fn pod(name: &str, generate_name: Option<&str>, controller: Option<&str>) -> (Pod, Shape) {
         let owners = controller.map(|kind| {
             json!([{
                 "apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "o", "controller": true,
@@ -470,8 +601,8 @@ mod tests {
         #[case] controller: Option<&str>,
         #[case] named: bool,
     ) {
-        let pod = pod(name, generate_name, controller);
-        let selected: serde_json::Value = serde_json::from_str(&pod.template.selected).unwrap();
+        let (pod, shape) = pod(name, generate_name, controller);
+        let selected: serde_json::Value = serde_json::from_str(&shape.selected()).unwrap();
         assert_eq!(selected["metadata"]["name"], json!(named.then_some(name)));
         let by_name = pod.placed_by("shop/log") == PlacedBy::Name;
         assert_eq!(by_name, named, "its place is found by what its name is known by");
@@ -494,7 +625,7 @@ mod tests {
                 "spec": { "containers": [{ "name": "a", "resources": { "requests": requests } }] },
             }))
             .unwrap();
-            pod.into_pod().unwrap().template.resources.len()
+            pod.into_pod().unwrap().1.template.resources.len()
         };
         assert!(kept(100) > 1_000);
         assert_eq!(kept(1_000), 0);
@@ -509,8 +640,8 @@ mod tests {
             let pod: WatchedPod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
             pod.into_pod().unwrap()
         };
-        let (one, other) = (pod("12.34%"), pod("56.78%"));
-        assert_eq!(one.template, other.template);
+        let ((one, shape), (other, other_shape)) = (pod("12.34%"), pod("56.78%"));
+        assert_eq!(shape.template, other_shape.template);
         assert_ne!(one.placed_by("shop/log"), other.placed_by("shop/log"));
         assert_eq!(one.placed_by("shop/other"), PlacedBy::Name);
     }
@@ -523,9 +654,32 @@ mod tests {
             let annotations = json!({ crds::keys::PLACE: json!(places).to_string() });
             let metadata = json!({ "name": "api", "annotations": annotations });
             let pod: WatchedPod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
-            pod.into_pod().unwrap().places.len()
+            pod.into_pod().unwrap().0.places.map_or(0, |places| places.len())
         };
         assert_eq!(kept(100), 100);
         assert_eq!(kept(1_000), 0);
+    }
+
+    #[rstest]
+    #[case::of_a_stateful_set(json!({ "app": "db", "apps.kubernetes.io/pod-index": "3" }))]
+    #[case::alone(json!({ "statefulset.kubernetes.io/pod-name": "db-\"3" }))]
+    #[case::none(json!({ "app": "db" }))]
+    fn labels_of_its_own_are_kept_beside_what_pods_share(#[case] labels: serde_json::Value) {
+        let read = |labels: &serde_json::Value| {
+            let pod = json!({ "metadata": { "name": "db-3", "labels": labels } });
+            let pod: WatchedPod = serde_json::from_value(pod).unwrap();
+            pod.into_pod().unwrap().1
+        };
+        let shape = read(&labels);
+        let selected: serde_json::Value = serde_json::from_str(&shape.selected()).unwrap();
+        assert_eq!(selected["metadata"]["labels"], labels);
+        let mut other = labels.clone();
+        for key in OWN_LABELS {
+            if !other[key].is_null() {
+                other[key] = json!("other");
+            }
+        }
+        assert_eq!(read(&other).template, shape.template);
+        assert_eq!(read(&other).own_labels == shape.own_labels, other == labels);
     }
 }

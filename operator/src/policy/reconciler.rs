@@ -40,6 +40,7 @@ use crate::{
     context::Context,
     events::Teller,
     metrics::Controller,
+    owner::Uid,
     revision::{Keeper, Wanted},
     rollout::{
         COMPLETE, Progress, Rollouts, Subjects, Workload, WorkloadId, WorkloadKind, Workloads,
@@ -102,7 +103,7 @@ pub(super) struct Reconciler {
     policy_listing: Listing<PolicyId>,
     cluster_policy_listing: Listing<PolicyId>,
     namespace_listing: Listing<String>,
-    pod_listing: Listing<(String, String)>,
+    pod_listing: Listing<Uid>,
     revision_listing: Listing<(String, String)>,
     workloads: Workloads,
     workload_listings: BTreeMap<WorkloadKind, Listing<WorkloadId>>,
@@ -266,12 +267,11 @@ impl Reconciler {
     /// An event of the watch of pods.
     pub(super) fn pod_event(&mut self, event: Result<Event<WatchedPod>, watcher::Error>) {
         let Some(event) = self.readable("pods", event) else { return };
-        let key = |pod: &WatchedPod| (pod.namespace().unwrap_or_default(), pod.name_any());
-        match self.pod_listing.follow(event, key) {
+        let uid = |pod: &WatchedPod| Uid::of(pod.metadata.uid.as_deref().unwrap_or_default());
+        match self.pod_listing.follow(event, uid) {
             Change::Set(pod) => self.index.set_pod(pod),
             Change::Remove(pod) => {
-                let (namespace, name) = key(&pod);
-                self.index.remove_pod(&namespace, &name);
+                self.index.remove_pod(&pod.namespace().unwrap_or_default(), &pod.name_any());
             }
             Change::Retain(listed) => {
                 self.index.retain_pods(&listed);

@@ -1,7 +1,7 @@
 //! Running counts of one policy: how many pods stand to it in which way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -49,39 +49,16 @@ pub(super) struct Tally {
     running: BTreeMap<Arc<str>, i64>,
     /// What the injected containers of a pod ask for -> injected pods. Most pods ask for the same.
     resources: HashMap<Arc<Resources>, u64>,
-    /// Reason -> pods as `namespace/name`.
-    skipped: BTreeMap<Arc<str>, BTreeSet<String>>,
+    /// Reason -> pods.
+    skipped: BTreeMap<Arc<str>, i64>,
 }
 
 impl Tally {
-    /// A pod stands like this now.
-    pub(super) fn add(&mut self, standing: Standing, pod: &str) {
-        if let Standing::Skipped(reason) = standing {
-            self.skipped.entry(reason).or_default().insert(pod.to_owned());
-        } else {
-            self.count(&standing, 1);
-        }
-    }
-
-    /// A pod does not stand like this any more.
-    pub(super) fn remove(&mut self, standing: &Standing, pod: &str) {
-        let Standing::Skipped(reason) = standing else { return self.count(standing, -1) };
-        if let Some(pods) = self.skipped.get_mut(reason) {
-            pods.remove(pod);
-            if pods.is_empty() {
-                self.skipped.remove(reason);
-            }
-        }
-    }
-
-    fn count(&mut self, standing: &Standing, by: i64) {
+    /// So many more pods stand like this; fewer, if negative.
+    pub(super) fn count(&mut self, standing: &Standing, by: i64) {
         match standing {
             Standing::Injected { revision, current, ready, resources } => {
-                let running = self.running.entry(Arc::clone(revision)).or_default();
-                *running += by;
-                if *running == 0 {
-                    self.running.remove(revision);
-                }
+                add(&mut self.running, revision, by);
                 *(if *current { &mut self.current } else { &mut self.outdated }) += by;
                 self.ready += if *ready { by } else { 0 };
                 let asking = self.resources.entry(Arc::clone(resources)).or_default();
@@ -90,10 +67,10 @@ impl Tally {
                     self.resources.remove(resources);
                 }
             }
+            Standing::Skipped(reason) => add(&mut self.skipped, reason, by),
             Standing::Missing => self.missing += by,
             Standing::OptedOut => self.opted_out += by,
             Standing::Surplus => self.surplus += by,
-            Standing::Skipped(_) => {}
         }
     }
 
@@ -113,15 +90,15 @@ impl Tally {
         overhead(self.resources.iter().map(|(one, pods)| (&**one, *pods)))
     }
 
-    /// The counts, and why pods were skipped, most frequent first.
+    /// The counts, and why pods were skipped, most frequent first; without examples.
     pub(super) fn read(&self) -> (PodCounts, Vec<SkippedPods>) {
         let mut skipped: Vec<SkippedPods> = self
             .skipped
             .iter()
             .map(|(reason, pods)| SkippedPods {
                 reason: reason.to_string(),
-                count: i64::try_from(pods.len()).unwrap_or(i64::MAX),
-                example: pods.first().cloned(),
+                count: *pods,
+                example: None,
             })
             .collect();
         let skipped_pods: i64 = skipped.iter().map(|reason| reason.count).sum();
@@ -142,5 +119,13 @@ impl Tally {
             surplus: self.surplus,
         };
         (counts, skipped)
+    }
+}
+
+fn add(counts: &mut BTreeMap<Arc<str>, i64>, key: &Arc<str>, by: i64) {
+    let count = counts.entry(Arc::clone(key)).or_default();
+    *count += by;
+    if *count == 0 {
+        counts.remove(key);
     }
 }
