@@ -20,7 +20,7 @@ demo: ## Show the whole thing on a real cluster: a policy, an app that knows not
 demo-down: ## Remove what the demo made, its cluster included.
 	@e2e/demo down
 
-.PHONY: test test-unit test-chart test-e2e
+.PHONY: test test-unit test-chart test-e2e test-faults
 test: ## Run every test there is, on a real cluster too, and print one summary. KEEP_CLUSTER=1 keeps the cluster.
 	@e2e/test-all
 test-unit: test-format test-lint test-documentation test-rust ## Run what needs no cluster: formatting, lint, documentation, unit, property and golden tests.
@@ -29,6 +29,8 @@ test-chart: ## Run the tests of the Helm chart; they need the cluster's tools, s
 	$(CLUSTER) run charts/test
 test-e2e: binaries ## Run the end-to-end tests, on a cluster that is brought up for them unless one is up.
 	e2e/with-cluster e2e/run-tests
+test-faults: binaries ## Kill and stop the processes of installation and cluster, and count what is lost; half an hour. SOAK_SECONDS, READY_ROUNDS.
+	e2e/with-cluster e2e/run-tests faults
 
 .PHONY: test-long fuzz
 test-long: ## Run the property tests with 10 000 cases each (PROPTEST_CASES), instead of 256; several minutes.

@@ -46,13 +46,6 @@ pub fn wait_for_rollout(deployment: &str) {
     kubectl_here(&["rollout", "status", deployment, ROLLOUT_TIMEOUT]);
 }
 
-/// Installs the chart, or upgrades to what the checkout holds, and waits until it serves.
-#[track_caller]
-pub fn install() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/install");
-    let _ = run(script, &[], None).expect_success();
-}
-
 /// Runs `helm` for our release.
 #[must_use]
 pub fn helm(arguments: &[&str]) -> Answer {
@@ -88,5 +81,20 @@ impl Drop for WebhookDown {
     fn drop(&mut self) {
         let replicas = format!("--replicas={}", self.replicas);
         let _ = kubectl(&["scale", WEBHOOK, &replicas, "-n", NAMESPACE]);
+    }
+}
+
+/// Installs the chart as `e2e/install` does when this is dropped, so that a failing test leaves it as
+/// the next one needs it.
+pub struct InstalledAgain;
+
+impl Drop for InstalledAgain {
+    fn drop(&mut self) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/install");
+        let answer = run(script, &[], None);
+        // A panic while a test panics would hide what it says.
+        if !answer.succeeded && !std::thread::panicking() {
+            panic!("the chart cannot be installed again: {}{}", answer.output, answer.errors);
+        }
     }
 }

@@ -10,14 +10,17 @@
     reason = "a test harness reports what went wrong by panicking"
 )]
 
+pub mod certificates;
 pub mod command;
 pub mod installation;
 pub mod load;
 pub mod manifests;
 mod namespace;
 mod pod;
+pub mod process;
 pub mod second_webhook;
 mod waiting;
+pub mod watch;
 
 pub use namespace::TestNamespace;
 pub use pod::Pod;

@@ -39,6 +39,23 @@ pub fn pod(name: &str, app: &str) -> Value {
     })
 }
 
+/// A pod labelled `app: APP` that is admitted and never scheduled, with a name that the API server
+/// makes up.
+#[must_use]
+pub fn held_pod(app: &str) -> Value {
+    let mut pod = pod("unused", app);
+    pod["metadata"]["generateName"] = json!(format!("{app}-"));
+    pod["metadata"]["name"].take();
+    pod["spec"]["schedulingGates"] = json!([{"name": "e2e.sidecarpolicy.dev/hold"}]);
+    pod
+}
+
+/// Objects that one `kubectl` takes together.
+#[must_use]
+pub fn list(items: Vec<Value>) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
 /// A Deployment of one replica, named and labelled `name`.
 #[must_use]
 pub fn deployment(name: &str) -> Value {
@@ -104,4 +121,12 @@ pub fn policy(name: &str, app: &str) -> Value {
             "sidecars": [container(name)],
         },
     })
+}
+
+/// As [`policy`], but its pods are refused while the webhook is away.
+#[must_use]
+pub fn failing_policy(name: &str, app: &str) -> Value {
+    let mut policy = policy(name, app);
+    policy["spec"]["failurePolicy"] = json!("Fail");
+    policy
 }

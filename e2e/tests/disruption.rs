@@ -8,18 +8,14 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::installation::{self, OPERATOR, RELEASE, WEBHOOK, WebhookDown, helm, kubectl_here};
+use e2e::installation::{
+    self, InstalledAgain, OPERATOR, RELEASE, WEBHOOK, WebhookDown, helm, kubectl_here,
+};
 use e2e::load::PodCreation;
-use e2e::{Pod, TestNamespace, command, eventually, manifests};
-use serde_json::{Value, json};
+use e2e::{Pod, TestNamespace, certificates, command, eventually, manifests};
+use serde_json::json;
 
 const DEADLINE: Duration = Duration::from_secs(90);
-
-fn failing_policy(name: &str, app: &str) -> Value {
-    let mut policy = manifests::policy(name, app);
-    policy["spec"]["failurePolicy"] = json!("Fail");
-    policy
-}
 
 #[track_caller]
 fn assert_injects(namespace: &TestNamespace, app: &str, sidecar: &str) {
@@ -31,7 +27,7 @@ fn assert_injects(namespace: &TestNamespace, app: &str, sidecar: &str) {
 fn without_the_webhook_pods_start_under_ignore_and_are_refused_under_fail() {
     let namespace = TestNamespace::create("down");
     namespace.apply_policy(&manifests::policy("optional", "optional"));
-    namespace.apply_policy(&failing_policy("required", "required"));
+    namespace.apply_policy(&manifests::failing_policy("required", "required"));
 
     let down = WebhookDown::scale_away();
     let bare = namespace.create_pod(&manifests::pod("optional", "optional"));
@@ -63,7 +59,7 @@ fn system_pods_and_our_own_are_never_blocked() {
     let namespace = TestNamespace::create("everywhere");
     // The worst that a person can write: every pod of every namespace, or none.
     let name = namespace.unique("everywhere");
-    let mut policy = failing_policy(&name, "unused");
+    let mut policy = manifests::failing_policy(&name, "unused");
     policy["kind"] = json!("ClusterSidecarPolicy");
     policy["spec"]["podSelector"] = json!({});
     policy["spec"]["namespaceSelector"] = json!({});
@@ -119,8 +115,8 @@ fn a_deleted_certificate_is_made_again_without_a_failed_call() {
     let namespace = TestNamespace::create("certificate");
     namespace.apply_policy(&manifests::policy("watcher", "api"));
     let creation = PodCreation::start(namespace.name(), "api", "watcher");
-    replace_secret("sidecar-policy-webhook-certificate");
-    wait_until_served_with_the_current_certificate();
+    certificates::replace(certificates::LEAF);
+    certificates::wait_until_served();
     creation.assert_all_injected();
 }
 
@@ -129,37 +125,9 @@ fn a_spoilt_certificate_is_replaced_without_a_failed_call() {
     let namespace = TestNamespace::create("spoilt");
     namespace.apply_policy(&manifests::policy("watcher", "api"));
     let creation = PodCreation::start(namespace.name(), "api", "watcher");
-    let secret = "secret/sidecar-policy-webhook-certificate";
-    let spoilt = "bm90IGEgY2VydGlmaWNhdGU=";
-    let patch = json!({"data": {"tls.crt": spoilt}}).to_string();
-    kubectl_here(&["patch", secret, "--type=merge", "-p", &patch]);
-    eventually("the certificate is a certificate again", DEADLINE, || {
-        let now = kubectl_here(&["get", secret, "-o", "jsonpath={.data.tls\\.crt}"]);
-        if now.is_empty() || now == spoilt { Err(now) } else { Ok(()) }
-    });
-    wait_until_served_with_the_current_certificate();
+    certificates::spoil(certificates::LEAF, "tls.crt");
+    certificates::wait_until_served();
     creation.assert_all_injected();
-}
-
-/// Deletes a Secret and waits until the operator has made another.
-fn replace_secret(name: &str) {
-    let read = |field: &str| {
-        let field = format!("jsonpath={{{field}}}");
-        command::kubectl(&["get", "secret", name, "-o", &field, "-n", installation::NAMESPACE])
-    };
-    let before = read(".metadata.uid").expect_success();
-    kubectl_here(&["delete", "secret", name]);
-    eventually(&format!("the Secret {name} is made again"), DEADLINE, || {
-        let now = read(".metadata.uid");
-        if now.succeeded && now.output != before { Ok(()) } else { Err(format!("{now:?}")) }
-    });
-}
-
-/// Waits until a policy can become ready: the operator asks every replica over TLS for that.
-fn wait_until_served_with_the_current_certificate() {
-    let namespace = TestNamespace::create("served");
-    namespace.apply_policy(&manifests::policy("probe", "probe"));
-    assert_injects(&namespace, "probe", "probe");
 }
 
 #[test]
@@ -194,7 +162,7 @@ fn helm_test_passes() {
 #[test]
 fn an_uninstall_leaves_no_webhook_behind_and_a_new_installation_goes_on() {
     let namespace = TestNamespace::create("uninstall");
-    namespace.apply_policy(&failing_policy("watcher", "api"));
+    namespace.apply_policy(&manifests::failing_policy("watcher", "api"));
 
     let _ = helm(&["uninstall", RELEASE, "--wait", "--timeout=2m"]).expect_success();
     // Also when something below fails: the next test needs it.
@@ -214,13 +182,4 @@ fn an_uninstall_leaves_no_webhook_behind_and_a_new_installation_goes_on() {
         if pod.init_containers() == ["watcher"] { Ok(()) } else { Err(pod.0.to_string()) }
     });
     namespace.wait_for_policy("scp/watcher");
-}
-
-/// Installs the chart when dropped.
-struct InstalledAgain;
-
-impl Drop for InstalledAgain {
-    fn drop(&mut self) {
-        installation::install();
-    }
 }
