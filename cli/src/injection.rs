@@ -1,14 +1,15 @@
 //! Asks the heart about the pods of an object, and changes the object as admission would.
 
 use inject::{
-    Namespace, Operation, Outcome, Pod, Policy, PolicyId, Reason, Request, Workload, WorkloadKind,
+    ContainerList, Namespace, Notice, Operation, Outcome, Pod, Policy, PolicyId, Reason, Request,
+    Workload, WorkloadKind,
 };
 
 use crate::{
     document::{Node, PatchError},
     facts::Facts,
     manifests,
-    objects::{Identity, PodTemplate},
+    objects::{self, Identity, PodTemplate},
 };
 
 /// What became of an object that describes pods.
@@ -17,7 +18,7 @@ pub(crate) struct Report {
     /// The object, in its namespace.
     pub(crate) object: Identity,
     /// What was decided about each policy, by the identity of the policy.
-    pub(crate) decisions: Vec<(PolicyId, Reason)>,
+    pub(crate) decisions: Vec<Decided>,
     /// Why there are no decisions, if the pods cannot be read.
     pub(crate) unreadable: Option<String>,
     /// What the person who creates the object would be told.
@@ -28,12 +29,67 @@ pub(crate) struct Report {
     pub(crate) changed: bool,
 }
 
+/// What was decided about one policy.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) policy: PolicyId,
+    pub(crate) reason: Reason,
+    /// What people should know where it went in, or would.
+    pub(crate) notices: Vec<Notice>,
+    /// The containers that it brings: name and list.
+    pub(crate) containers: Vec<(String, ContainerList)>,
+}
+
+impl Decided {
+    /// Whether the pods have the policy now.
+    pub(crate) fn is_injected(&self) -> bool {
+        matches!(self.reason, Reason::Injected | Reason::AlreadyInjected)
+    }
+}
+
+impl Report {
+    /// What was not injected and why, and what else people should know.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let mut messages = Vec::new();
+        if let Some(why) = &self.unreadable {
+            messages.push(format!("left as it is, for its pods cannot be read: {why}"));
+        }
+        for Decided { policy, reason, .. } in &self.decisions {
+            match reason {
+                // The warnings and the refusal tell of the last two.
+                Reason::Injected
+                | Reason::AlreadyInjected
+                | Reason::WouldInject
+                | Reason::Conflict(_) => {}
+                reason => {
+                    messages.push(format!("{} {policy}: not injected: {reason}", policy.kind()));
+                }
+            }
+        }
+        messages.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        messages.extend(self.denied.iter().map(|denied| format!("denied: {denied}")));
+        messages
+    }
+}
+
 /// Why an object could not be changed as the heart says; a fault of this program.
 #[derive(Debug, thiserror::Error)]
 #[error("{object}: {source}; please report this")]
 pub(crate) struct Error {
     object: String,
     source: PatchError,
+}
+
+/// Injects into an object, or into each of a `List`.
+pub(crate) fn inject_into_each(
+    root: Option<&mut Node>,
+    facts: &Facts,
+) -> Result<Vec<Report>, Error> {
+    let mut reports = Vec::new();
+    if let Some(root) = root {
+        objects::visit_mut(root, &mut |object| reports.push(inject_into(object, facts)));
+    }
+    reports.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// Injects what the policies say into the pods of an object. `None` for an object that describes
@@ -123,17 +179,26 @@ fn decisions(
     request: &Request<'_>,
     facts: &Facts,
     outcome: &Outcome<'_>,
-) -> Vec<(PolicyId, Reason)> {
+) -> Vec<Decided> {
     let mut decisions = Vec::with_capacity(facts.policies.len());
     for policy in facts.policies.iter() {
         let decided = outcome.decisions.iter().find(|decision| decision.policy.id == policy.id);
-        let reason = match decided {
-            Some(decision) => Some(decision.reason.clone()),
-            None => reason_not_selected(policy, pod, request),
+        let (reason, notices) = match decided {
+            Some(decision) => (decision.reason.clone(), decision.notices.clone()),
+            None => match reason_not_selected(policy, pod, request) {
+                Some(reason) => (reason, Vec::new()),
+                None => continue,
+            },
         };
-        decisions.extend(reason.map(|reason| (policy.id.clone(), reason)));
+        let containers = policy.containers().map(|(name, list)| (name.to_owned(), list));
+        decisions.push(Decided {
+            policy: policy.id.clone(),
+            reason,
+            notices,
+            containers: containers.collect(),
+        });
     }
-    decisions.sort_by(|(one, _), (other, _)| one.cmp(other));
+    decisions.sort_by(|one, other| one.policy.cmp(&other.policy));
     decisions
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod document;
 mod facts;
 mod injection;
+mod inputs;
 mod manifests;
 mod objects;
 mod output;
@@ -22,16 +23,26 @@ use clap::Parser;
 
 use crate::{
     arguments::Arguments,
-    commands::{Ending, Streams},
+    commands::{Ending, Error, Streams},
+    output::styles::Colours,
 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (mut input, mut output, mut messages) = (io::stdin(), io::stdout(), io::stderr());
-    let mut streams = Streams { input: &mut input, output: &mut output, messages: &mut messages };
-    match commands::run(arguments, &mut streams) {
+    let (mut input, mut messages) = (io::stdin(), io::stderr());
+    let mut output = io::BufWriter::new(io::stdout());
+    let mut streams = Streams {
+        input: &mut input,
+        output: &mut output,
+        messages: &mut messages,
+        colours: Colours::of_output(),
+    };
+    let ended = commands::run(arguments, &mut streams);
+    match ended.and_then(|ending| output.flush().map(|()| ending).map_err(Error::Output)) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
         Ok(Ending::Findings) => ExitCode::from(1),
+        // Whoever reads has seen enough, as in `| head`.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.to_string().lines() {
                 // There is nowhere left to tell of a failure to write here.

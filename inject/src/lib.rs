@@ -63,7 +63,7 @@ pub use policy_set::PolicySet;
 pub use problem::{Invalid, Problem};
 pub use quantity::Quantity;
 pub use reader::{Raw, read};
-pub use reason::Reason;
+pub use reason::{Level, Reason};
 pub use revision::{revision, revision_content, revision_name, revision_of_content, with_content};
 pub use sample::{Sample, sample};
 pub use select::{Lookup, Namespace, Selection, select};

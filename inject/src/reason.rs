@@ -5,6 +5,15 @@ use std::fmt;
 
 use crate::Conflict;
 
+/// Where an annotation of the owner's stands that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// On the pod, or on its template or workload, from where it came to the pod.
+    Pod,
+    /// On the namespace, as a default for its pods.
+    Namespace,
+}
+
 /// Why a policy did or did not go into a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -30,8 +39,8 @@ pub enum Reason {
     ConditionNotMet(String),
     /// The policy is `OnRequest`, and nobody asked.
     NotRequested,
-    /// The owner opted out.
-    OptedOut,
+    /// The owner opted out; where.
+    OptedOut(Level),
     /// It cannot be applied to this pod.
     Conflict(Conflict),
 }
@@ -52,7 +61,7 @@ impl Reason {
             Self::HostNetwork => "HostNetwork",
             Self::ConditionNotMet(_) => "ConditionNotMet",
             Self::NotRequested => "NotRequested",
-            Self::OptedOut => "OptedOut",
+            Self::OptedOut(_) => "OptedOut",
             Self::Conflict(conflict) => conflict.as_str(),
         }
     }
@@ -84,9 +93,11 @@ impl fmt::Display for Reason {
             Self::NotRequested => formatter.write_str(
                 "the policy has to be asked for by the annotation sidecarpolicy.dev/inject",
             ),
-            Self::OptedOut => {
+            Self::OptedOut(Level::Pod) => {
                 formatter.write_str("its owner opted out by the annotation sidecarpolicy.dev/skip")
             }
+            Self::OptedOut(Level::Namespace) => formatter
+                .write_str("its namespace opted out by its annotation sidecarpolicy.dev/skip"),
             Self::Conflict(conflict) => conflict.fmt(formatter),
         }
     }

@@ -2,26 +2,28 @@
 
 use crds::keys;
 
-use crate::{Policy, PolicyId, PolicySet, pod::Entries, select::Lookup};
+use crate::{Level, Policy, PolicyId, PolicySet, pod::Entries, select::Lookup};
 
 /// What the nearest level that names a policy says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     Inject,
-    Skip,
+    Skip(Level),
 }
 
-/// What the owner wants of a policy. Levels go from the nearest (the pod) to the farthest.
-pub(crate) fn wish(policy: &Policy, levels: [&dyn Lookup; 2]) -> Option<Wish> {
-    levels.into_iter().find_map(|level| {
-        if names(level.value(keys::SKIP), &policy.id) {
-            Some(Wish::Skip)
-        } else if names(level.value(keys::INJECT), &policy.id) {
-            Some(Wish::Inject)
-        } else {
-            None
-        }
-    })
+/// What the owner wants of a policy, by the annotations of the pod, then by those of the namespace.
+pub(crate) fn wish(policy: &Policy, pod: &dyn Lookup, namespace: &dyn Lookup) -> Option<Wish> {
+    [(Level::Pod, pod), (Level::Namespace, namespace)].into_iter().find_map(
+        |(level, annotations)| {
+            if names(annotations.value(keys::SKIP), &policy.id) {
+                Some(Wish::Skip(level))
+            } else if names(annotations.value(keys::INJECT), &policy.id) {
+                Some(Wish::Inject)
+            } else {
+                None
+            }
+        },
+    )
 }
 
 /// The policies that are asked for on any level.

@@ -109,14 +109,14 @@ pub(crate) fn select_by_metadata<L: Lookup>(
     if not_selected.is_some() {
         return Selection { refused: not_selected, opt_out_denied: false };
     }
-    match requests::wish(policy, [annotations, &namespace.annotations]) {
-        Some(Wish::Skip) if policy.opt_out == OptOut::Allowed => {
-            Selection { refused: Some(Reason::OptedOut), opt_out_denied: false }
+    match requests::wish(policy, annotations, &namespace.annotations) {
+        Some(Wish::Skip(level)) if policy.opt_out == OptOut::Allowed => {
+            Selection { refused: Some(Reason::OptedOut(level)), opt_out_denied: false }
         }
-        None | Some(Wish::Skip) if policy.activation == Activation::OnRequest => {
+        None | Some(Wish::Skip(_)) if policy.activation == Activation::OnRequest => {
             Selection { refused: Some(Reason::NotRequested), opt_out_denied: false }
         }
-        Some(Wish::Skip) => Selection { refused: None, opt_out_denied: true },
+        Some(Wish::Skip(_)) => Selection { refused: None, opt_out_denied: true },
         Some(Wish::Inject) | None => Selection { refused: None, opt_out_denied: false },
     }
 }

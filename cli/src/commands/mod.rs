@@ -1,14 +1,19 @@
-//! The commands, one file each.
+//! The commands, one file or folder each.
 
 mod completion;
+mod diff;
+mod explain;
 mod inject;
+mod lint;
 mod version;
 
 use std::io::{self, Read, Write};
 
 use crate::{
     arguments::{Arguments, Command},
-    injection, manifests, policies,
+    injection, manifests,
+    output::styles::Colours,
+    policies,
 };
 
 /// How a command ended that could run.
@@ -41,12 +46,17 @@ pub(crate) struct Streams<'a> {
     pub(crate) output: &'a mut dyn Write,
     /// For people: what is no part of the answer itself.
     pub(crate) messages: &'a mut dyn Write,
+    /// Whether the answer may have colours.
+    pub(crate) colours: Colours,
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
     match arguments.command {
+        Command::Explain(arguments) => explain::run(&arguments, streams),
+        Command::Diff(arguments) => diff::run(&arguments, streams),
         Command::Inject(arguments) => inject::run(&arguments, streams),
+        Command::Lint(arguments) => lint::run(&arguments, streams),
         Command::Version => version::run(streams),
         Command::Completion(arguments) => completion::run(&arguments, streams),
     }

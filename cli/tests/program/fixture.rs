@@ -32,6 +32,14 @@ metadata: {name: api, namespace: shop, labels: {app: api}}
 spec: {containers: [{name: app, image: 'api:1'}]}
 ";
 
+/// A policy of the cluster with one sidecar of its name, as one more document.
+pub(crate) fn policy(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: sidecarpolicy.dev/v1alpha1\nkind: ClusterSidecarPolicy\nmetadata: {{name: {name}}}\n\
+         spec: {{sidecars: [{{name: {name}, image: 'x:1'}}], {spec}}}\n"
+    )
+}
+
 /// How the program ended.
 #[derive(Debug)]
 pub(crate) struct Ended {

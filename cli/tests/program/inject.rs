@@ -1,6 +1,6 @@
 //! `kubectl sidecar inject`: what goes into what, and what is said of the rest.
 
-use crate::fixture::{Folder, POD, POLICY, inject, value};
+use crate::fixture::{Folder, POD, POLICY, inject, policy, value};
 
 const DEPLOYMENT: &str = "\
 # The api of the shop.
@@ -16,13 +16,6 @@ spec:
     spec:
       containers: [{name: app, image: 'api:1'}]
 ";
-
-fn policy(name: &str, spec: &str) -> String {
-    format!(
-        "---\napiVersion: sidecarpolicy.dev/v1alpha1\nkind: ClusterSidecarPolicy\nmetadata: {{name: {name}}}\n\
-         spec: {{sidecars: [{{name: {name}, image: 'x:1'}}], {spec}}}\n"
-    )
-}
 
 #[test]
 fn a_deployment_gets_its_sidecar() {
@@ -209,7 +202,7 @@ fn a_namespace_among_the_manifests_gives_its_facts() {
     let opted_out = namespace
         .replace("{team: blue}", "{team: blue}, annotations: {sidecarpolicy.dev/skip: blue}");
     let ended = inject("namespace_skip", &policies, &format!("{opted_out}---\n{POD}"));
-    assert!(ended.messages.contains("its owner opted out"), "{}", ended.messages);
+    assert!(ended.messages.contains("its namespace opted out"), "{}", ended.messages);
 }
 
 #[test]

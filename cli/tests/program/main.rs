@@ -2,8 +2,11 @@
 
 #![allow(clippy::expect_used, reason = "a test that fails here says where")]
 
+mod diff;
+mod explain;
 mod fixture;
 mod inject;
+mod lint;
 mod manifests;
 mod policies;
 mod program;

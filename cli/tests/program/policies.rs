@@ -54,7 +54,7 @@ fn the_same_policy_twice_is_refused() {
     let message = inject("policy_twice", &format!("{POLICY}---\n{POLICY}"), POD).complaint();
     assert_eq!(
         message,
-        "error: policy.yaml:15: document 2: SidecarPolicy shop/log-shipper is there already: \
+        "error: policy.yaml:17: document 2: SidecarPolicy shop/log-shipper: metadata.name: shop/log-shipper is there already: \
          policy.yaml:1: document 1; remove one of them\n"
     );
 }

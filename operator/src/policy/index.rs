@@ -608,7 +608,7 @@ impl Counted {
                 .or_else(|| skipped.map(|reason| Standing::Skipped(Arc::clone(reason))));
         }
         match refused {
-            Some(Reason::OptedOut) => Some(Standing::OptedOut),
+            Some(Reason::OptedOut(_)) => Some(Standing::OptedOut),
             Some(Reason::Conflict(conflict)) if revision.is_none() => {
                 let word = || conflict.as_str().into();
                 Some(Standing::Skipped(skipped.cloned().unwrap_or_else(word)))

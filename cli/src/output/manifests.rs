@@ -3,18 +3,8 @@
 
 use std::io::{self, Write};
 
-use clap::ValueEnum;
-
+use super::Format;
 use crate::manifests::Document;
-
-/// How manifests are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// YAML; documents that did not change are written as they were.
-    Yaml,
-    /// JSON; several documents become one List.
-    Json,
-}
 
 /// A document, and whether its content was changed since it was read.
 #[derive(Debug)]
@@ -29,14 +19,11 @@ pub(crate) fn write(manifests: &[Manifest], format: Format, out: &mut dyn Write)
         Format::Yaml => yaml(manifests),
         Format::Json => json(manifests),
     };
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough, as in `| head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    out.write_all(text.as_bytes())
 }
 
-fn yaml(manifests: &[Manifest]) -> String {
+/// Manifests in their order, as YAML.
+pub(crate) fn yaml(manifests: &[Manifest]) -> String {
     let mut out = String::new();
     for Manifest { document, changed } in manifests {
         if document.text.is_empty() {

@@ -1,0 +1,63 @@
+//! What the program prints: in which forms, and how.
+
+mod manifests;
+mod structured;
+pub(crate) mod styles;
+
+use clap::ValueEnum;
+
+pub(crate) use manifests::{Manifest, write};
+pub(crate) use structured::write_structured;
+
+/// How manifests are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// YAML; documents that did not change are written as they were.
+    Yaml,
+    /// JSON; several documents become one List.
+    Json,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+    /// For scripts.
+    Yaml,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+    /// For scripts.
+    Yaml,
+    /// SARIF 2.1.0, which code scanning services read.
+    Sarif,
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people.
+    Table,
+    /// One name a line.
+    Name,
+    /// For scripts.
+    Json,
+    /// For scripts.
+    Yaml,
+}
+
+/// A form for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Structured {
+    Json,
+    Yaml,
+}
