@@ -7,7 +7,7 @@ use crate::{
     commands::Error,
     facts::Facts,
     manifests::{self, Document, STANDARD_INPUT},
-    policies,
+    policies::{self, Written},
 };
 
 /// Manifests and what decisions about them rest on.
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Inputs {
     pub(crate) documents: Vec<Document>,
     pub(crate) facts: Facts,
+    /// The policies as they are written.
+    pub(crate) policies: Vec<Written>,
 }
 
 impl Inputs {
@@ -28,6 +30,6 @@ impl Inputs {
         let policies = policies::compile(&policy_documents, &files.namespace)?;
         let documents = manifests::read(&files.filename, input)?;
         let facts = Facts::new(policies.set, &files.namespace, &documents);
-        Ok(Self { documents, facts })
+        Ok(Self { documents, facts, policies: policies.written })
     }
 }

@@ -13,6 +13,7 @@ mod output;
 mod policies;
 #[cfg(test)]
 mod reference;
+mod uninjection;
 
 use std::{
     io::{self, Write},

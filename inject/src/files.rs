@@ -56,8 +56,10 @@ pub(crate) fn mounted(id: &PolicyId, spec: &PolicySpec, sidecar: &Sidecar) -> Si
     sidecar
 }
 
-/// The kinds cannot meet in one name: a policy's name has at most 40 characters.
-fn volume_name(id: &PolicyId) -> String {
+/// Name of the volume that holds the files of a policy. The kinds cannot meet in one name: a policy's name
+/// has at most 40 characters.
+#[must_use]
+pub fn volume_name(id: &PolicyId) -> String {
     let prefix = if id.namespace.is_some() { "sidecar-files" } else { "sidecar-cluster-files" };
     format!("{prefix}-{}", id.name)
 }

@@ -52,6 +52,7 @@ pub use clash::{Clash, ClashIndex, Collision, Footprint, clash};
 pub use compile::compile;
 pub use conflict::{Conflict, LeftOut};
 pub use exclusions::Exclusions;
+pub use files::volume_name as files_volume_name;
 pub use identity::PolicyId;
 pub use injection::{Decision, Outcome, Request, inject};
 pub use journal::Journal;

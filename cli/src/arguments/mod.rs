@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod inject;
 mod lint;
+mod uninject;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +16,7 @@ pub(crate) use explain::ExplainArguments;
 pub(crate) use files::Files;
 pub(crate) use inject::InjectArguments;
 pub(crate) use lint::LintArguments;
+pub(crate) use uninject::UninjectArguments;
 
 /// Asks the sidecar policies: the same decisions as in the cluster, at the command line.
 #[derive(Debug, Parser)]
@@ -42,6 +44,7 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     Diff(DiffArguments),
     Inject(InjectArguments),
+    Uninject(UninjectArguments),
     Lint(LintArguments),
     /// Print the version of this program.
     Version,

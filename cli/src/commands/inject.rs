@@ -10,7 +10,7 @@ use crate::{
 
 /// Prints manifests with the sidecars that the policies put into them.
 pub(super) fn run(arguments: &InjectArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
-    let Inputs { documents, facts } = Inputs::read(&arguments.files, streams.input)?;
+    let Inputs { documents, facts, .. } = Inputs::read(&arguments.files, streams.input)?;
     let mut ending = Ending::Clean;
     let mut manifests = Vec::with_capacity(documents.len());
     for mut document in documents {

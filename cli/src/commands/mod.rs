@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod inject;
 mod lint;
+mod uninject;
 mod version;
 
 use std::io::{self, Read, Write};
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
         Command::Explain(arguments) => explain::run(&arguments, streams),
         Command::Diff(arguments) => diff::run(&arguments, streams),
         Command::Inject(arguments) => inject::run(&arguments, streams),
+        Command::Uninject(arguments) => uninject::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),
         Command::Version => version::run(streams),
         Command::Completion(arguments) => completion::run(&arguments, streams),

@@ -10,3 +10,4 @@ mod lint;
 mod manifests;
 mod policies;
 mod program;
+mod uninject;
