@@ -2,6 +2,7 @@
 //! `kubectl`, which runs it as `kubectl sidecar`.
 
 mod arguments;
+mod catalog;
 mod commands;
 mod document;
 mod facts;

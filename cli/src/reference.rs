@@ -33,11 +33,17 @@ fn page() -> String {
          # kubectl sidecar\n",
     );
     push_help(&mut page, &mut command);
-    for subcommand in command.get_subcommands_mut() {
-        let _ = write!(page, "\n## kubectl sidecar {}\n", subcommand.get_name());
-        push_help(&mut page, subcommand);
-    }
+    push_subcommands(&mut page, &mut command, "kubectl sidecar");
     page
+}
+
+fn push_subcommands(page: &mut String, command: &mut Command, name: &str) {
+    for subcommand in command.get_subcommands_mut() {
+        let name = format!("{name} {}", subcommand.get_name());
+        let _ = write!(page, "\n## {name}\n");
+        push_help(page, subcommand);
+        push_subcommands(page, subcommand, &name);
+    }
 }
 
 fn push_help(page: &mut String, command: &mut Command) {

@@ -1,21 +1,25 @@
 //! The command line: what can be asked, and how. One file for each command, and what they share.
 
+mod catalog;
 mod completion;
 mod diff;
 mod explain;
 mod files;
 mod inject;
 mod lint;
+mod test;
 mod uninject;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use catalog::{CatalogArguments, CatalogCommand, CatalogListArguments, ShowArguments};
 pub(crate) use completion::CompletionArguments;
 pub(crate) use diff::DiffArguments;
 pub(crate) use explain::ExplainArguments;
 pub(crate) use files::Files;
 pub(crate) use inject::InjectArguments;
 pub(crate) use lint::LintArguments;
+pub(crate) use test::TestArguments;
 pub(crate) use uninject::UninjectArguments;
 
 /// Asks the sidecar policies: the same decisions as in the cluster, at the command line.
@@ -46,6 +50,8 @@ pub(crate) enum Command {
     Inject(InjectArguments),
     Uninject(UninjectArguments),
     Lint(LintArguments),
+    Test(TestArguments),
+    Catalog(CatalogArguments),
     /// Print the version of this program.
     Version,
     Completion(CompletionArguments),

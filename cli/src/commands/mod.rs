@@ -1,10 +1,12 @@
 //! The commands, one file or folder each.
 
+mod catalog;
 mod completion;
 mod diff;
 mod explain;
 mod inject;
 mod lint;
+mod test;
 mod uninject;
 mod version;
 
@@ -37,6 +39,10 @@ pub(crate) enum Error {
     Injection(#[from] injection::Error),
     #[error("standard input (-) can be read once only; name a file in all places but one")]
     StandardInputTwice,
+    #[error(transparent)]
+    Tests(#[from] test::TestError),
+    #[error("the catalogue has no policy {name:?}; it has {known}")]
+    NotInCatalog { name: String, known: String },
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
 }
@@ -59,6 +65,8 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
         Command::Inject(arguments) => inject::run(&arguments, streams),
         Command::Uninject(arguments) => uninject::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),
+        Command::Test(arguments) => test::run(&arguments, streams),
+        Command::Catalog(arguments) => catalog::run(&arguments, streams),
         Command::Version => version::run(streams),
         Command::Completion(arguments) => completion::run(&arguments, streams),
     }

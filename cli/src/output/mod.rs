@@ -6,7 +6,7 @@ pub(crate) mod styles;
 
 use clap::ValueEnum;
 
-pub(crate) use manifests::{Manifest, write};
+pub(crate) use manifests::{Manifest, write, yaml};
 pub(crate) use structured::write_structured;
 
 /// How manifests are written.

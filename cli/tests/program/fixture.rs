@@ -85,6 +85,11 @@ impl Folder {
         self
     }
 
+    /// What a file holds.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).expect("a file can be read")
+    }
+
     /// Runs the program in the folder.
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Ended {
         let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-sidecar"))

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test that fails here says where")]
 
+mod catalog;
 mod diff;
 mod explain;
 mod fixture;
@@ -9,5 +10,6 @@ mod inject;
 mod lint;
 mod manifests;
 mod policies;
+mod policy_tests;
 mod program;
 mod uninject;
