@@ -135,6 +135,16 @@ impl TestNamespace {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The reasons of the events on an object, by its name.
+    #[must_use]
+    #[track_caller]
+    pub fn event_reasons(&self, name: &str) -> Vec<String> {
+        let selector = format!("--field-selector=involvedObject.name={name}");
+        let reasons = "jsonpath={.items[*].reason}";
+        let found = self.kubectl(&["get", "events", &selector, "-o", reasons]);
+        found.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// A pod.
     #[must_use]
     #[track_caller]

@@ -55,6 +55,76 @@ fn without_the_webhook_pods_start_under_ignore_and_are_refused_under_fail() {
 }
 
 #[test]
+fn what_owners_write_while_the_webhook_is_away_is_carried_when_it_is_back() {
+    const INJECT: &str = "sidecarpolicy.dev/inject";
+    let namespace = TestNamespace::create("missed");
+    let mut policy = manifests::policy("watcher", "api");
+    policy["spec"]["activation"] = json!("OnRequest");
+    namespace.apply_policy(&policy);
+    namespace.apply(&manifests::deployment("api"));
+    namespace.apply(&manifests::cron_job("nightly", "true"));
+    let mut owned = manifests::deployment("removed");
+    owned["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    namespace.apply(&owned);
+    namespace.wait_for_rollout("deployment/api");
+
+    let down = WebhookDown::scale_away();
+    for workload in ["deployment/api", "cronjob/nightly"] {
+        namespace.kubectl(&["annotate", workload, &format!("{INJECT}=watcher")]);
+    }
+    namespace.kubectl(&["annotate", "deployment/removed", &format!("{INJECT}-")]);
+    let mut job = manifests::job("late", "sleep 3600");
+    job["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    namespace.apply(&job);
+    e2e::stays("nothing rolls without the webhook", Duration::from_secs(8), || {
+        let template = carried(&namespace, "deployment/api");
+        if template.is_null() { Ok(()) } else { Err(template.to_string()) }
+    });
+    down.recover();
+    for (workload, expected) in [
+        ("deployment/api", json!("watcher")),
+        ("cronjob/nightly", json!("watcher")),
+        ("deployment/removed", Value::Null),
+    ] {
+        eventually(&format!("{workload} has what its owner asks for"), DEADLINE, || {
+            let template = carried(&namespace, workload);
+            if template == expected { Ok(()) } else { Err(template.to_string()) }
+        });
+    }
+    namespace.wait_for_rollout("deployment/api");
+    assert_eq!(namespace.pods("api")[0].init_containers(), ["watcher"]);
+    for (object, reason) in [
+        ("api", "AnnotationsCarried"),
+        ("removed", "AnnotationsCarried"),
+        ("late", "AnnotationsNotCarried"),
+    ] {
+        eventually(&format!("{object} is told {reason}"), DEADLINE, || {
+            let reasons = namespace.event_reasons(object);
+            if reasons.iter().any(|found| found == reason) {
+                Ok(())
+            } else {
+                Err(format!("{reasons:?}"))
+            }
+        });
+    }
+    // One before, and one by the repair.
+    e2e::stays("it rolled once", Duration::from_secs(12), || {
+        let count = namespace.list("replicasets", "api").len();
+        if count == 2 { Ok(()) } else { Err(format!("{count} ReplicaSets")) }
+    });
+}
+
+/// What asks for policies in the pod template of a workload.
+fn carried(namespace: &TestNamespace, workload: &str) -> Value {
+    let spec = namespace.get(workload)["spec"].take();
+    let template = match spec["jobTemplate"].is_null() {
+        true => &spec["template"],
+        false => &spec["jobTemplate"]["spec"]["template"],
+    };
+    template["metadata"]["annotations"]["sidecarpolicy.dev/inject"].clone()
+}
+
+#[test]
 fn system_pods_and_our_own_are_never_blocked() {
     let namespace = TestNamespace::create("everywhere");
     // The worst that a person can write: every pod of every namespace, or none.

@@ -1,7 +1,9 @@
 //! The kinds of workload: what their pods get, and how annotations on the workload get there.
 
-use e2e::{Pod, TestNamespace, eventually, manifests};
-use serde_json::json;
+use std::time::Duration;
+
+use e2e::{Pod, TestNamespace, command, eventually, manifests, stays};
+use serde_json::{Value, json};
 
 use crate::DEADLINE;
 
@@ -114,4 +116,150 @@ fn a_replica_set_of_its_own_carries_and_warns_that_running_pods_stay() {
         namespace.pods("api").pop().ok_or_else(|| "no pod".to_owned())
     });
     assert_eq!(pod.init_containers(), ["watcher"]);
+}
+
+const INJECT: &str = "sidecarpolicy.dev/inject";
+const CARRIED: &str = "sidecarpolicy.dev/carried";
+
+/// A namespace with a policy on request, and a Deployment that asked for it and has it.
+fn asking(purpose: &str) -> TestNamespace {
+    let namespace = TestNamespace::create(purpose);
+    let mut policy = manifests::policy("watcher", "api");
+    policy["spec"]["activation"] = json!("OnRequest");
+    namespace.apply_policy(&policy);
+    let mut deployment = manifests::deployment("api");
+    deployment["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    namespace.apply(&deployment);
+    namespace.wait_for_rollout("deployment/api");
+    assert_eq!(namespace.pods("api")[0].init_containers(), ["watcher"]);
+    namespace
+}
+
+fn carried_into(deployment: &Value) -> &Value {
+    &deployment["spec"]["template"]["metadata"]["annotations"][INJECT]
+}
+
+fn replica_sets(namespace: &TestNamespace) -> usize {
+    namespace.list("replicasets", "api").len()
+}
+
+#[test]
+fn a_tool_that_applies_again_and_again_rolls_nothing_and_meets_no_conflict() {
+    let namespace = asking("gitops");
+    let mut deployment = manifests::deployment("api");
+    deployment["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    deployment["metadata"]["labels"] = json!({"managed": "by-git"});
+    let apply =
+        ["apply", "--server-side", "--field-manager=git", "-f", "-", "-n", namespace.name()];
+    // The first one takes the fields over from `kubectl apply`.
+    let first = [&apply[..], &["--force-conflicts"]].concat();
+    let _ = command::kubectl_with(&first, &deployment.to_string()).expect_success();
+    for _ in 0..20 {
+        let _ = command::kubectl_with(&apply, &deployment.to_string()).expect_success();
+    }
+    let found = namespace.get("deployment/api");
+    assert_eq!(carried_into(&found), "watcher");
+    assert_eq!((replica_sets(&namespace), &found["metadata"]["generation"]), (1, &json!(1)));
+
+    deployment["metadata"].as_object_mut().expect("an object").remove("annotations");
+    // By hand: the manager that created the Deployment owns the annotation too.
+    namespace.kubectl(&["annotate", "deployment/api", &format!("{INJECT}-")]);
+    let _ = command::kubectl_with(&apply, &deployment.to_string()).expect_success();
+    let found = namespace.get("deployment/api");
+    assert!(carried_into(&found).is_null() && found["metadata"]["annotations"][CARRIED].is_null());
+    namespace.wait_for_rollout("deployment/api");
+    assert_eq!(replica_sets(&namespace), 2);
+}
+
+#[test]
+fn a_helm_upgrade_that_changes_nothing_rolls_nothing() {
+    let namespace = TestNamespace::create("helm-owner");
+    let mut policy = manifests::policy("watcher", "api");
+    policy["spec"]["activation"] = json!("OnRequest");
+    namespace.apply_policy(&policy);
+    let mut deployment = manifests::deployment("api");
+    deployment["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    let chart = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace.name());
+    std::fs::create_dir_all(chart.join("templates")).expect("a folder for the chart");
+    let write = |path: &str, value: &Value| {
+        std::fs::write(chart.join(path), value.to_string()).expect("a file of the chart");
+    };
+    write("Chart.yaml", &json!({"apiVersion": "v2", "name": "owner", "version": "0.1.0"}));
+    write("templates/deployment.yaml", &deployment);
+    let chart = chart.to_str().expect("a path in UTF-8");
+    for _ in 0..4 {
+        let upgrade = ["upgrade", "--install", "owner", chart, "--namespace", namespace.name()];
+        let _ = command::run("helm", &upgrade, None).expect_success();
+    }
+    namespace.wait_for_rollout("deployment/api");
+    assert_eq!(carried_into(&namespace.get("deployment/api")), "watcher");
+    assert_eq!(namespace.pods("api")[0].init_containers(), ["watcher"]);
+    assert_eq!(replica_sets(&namespace), 1);
+    let _ = std::fs::remove_dir_all(chart);
+}
+
+#[test]
+fn a_replaced_manifest_keeps_what_was_carried_as_long_as_it_asks_for_it() {
+    let namespace = asking("replaced");
+    let mut deployment = manifests::deployment("api");
+    deployment["metadata"]["annotations"] = json!({INJECT: "watcher"});
+    let replace = |deployment: &Value| {
+        let arguments = ["replace", "-f", "-", "-n", namespace.name()];
+        let _ = command::kubectl_with(&arguments, &deployment.to_string()).expect_success();
+    };
+    for _ in 0..5 {
+        replace(&deployment);
+    }
+    let found = namespace.get("deployment/api");
+    assert_eq!(carried_into(&found), "watcher");
+    assert_eq!((replica_sets(&namespace), &found["metadata"]["generation"]), (1, &json!(1)));
+
+    // All annotations written anew, the template left as it is: nothing may be stuck there.
+    let mut wiped = found;
+    wiped["metadata"]["annotations"] = json!({});
+    wiped["metadata"]["resourceVersion"].take();
+    replace(&wiped);
+    let found = namespace.get("deployment/api");
+    assert!(carried_into(&found).is_null(), "{found}");
+    namespace.wait_for_rollout("deployment/api");
+    assert!(namespace.pods("api")[0].init_containers().is_empty());
+    assert_eq!(replica_sets(&namespace), 2);
+}
+
+#[test]
+fn a_record_that_is_taken_away_is_made_again_and_nothing_rolls() {
+    let namespace = asking("record");
+    for _ in 0..3 {
+        namespace.kubectl(&["annotate", "deployment/api", &format!("{CARRIED}-")]);
+        let found = namespace.get("deployment/api");
+        assert_eq!(carried_into(&found), "watcher");
+        assert_eq!(
+            found["metadata"]["annotations"][CARRIED],
+            json!({INJECT: "watcher"}).to_string()
+        );
+    }
+    assert_eq!(replica_sets(&namespace), 1);
+}
+
+#[test]
+fn replica_sets_of_deployments_are_never_carried_into() {
+    let namespace = asking("owned");
+    // The Deployment's controller copies its annotations down, the record too.
+    let owned = &namespace.list("replicasets", "api")[0];
+    assert_eq!(owned["metadata"]["annotations"][INJECT], "watcher");
+    namespace.kubectl(&[
+        "annotate",
+        "--overwrite",
+        "deployment/api",
+        &format!("{INJECT}=a, watcher"),
+    ]);
+    namespace.wait_for_rollout("deployment/api");
+    stays("there are two ReplicaSets", Duration::from_secs(12), || {
+        let count = replica_sets(&namespace);
+        if count == 2 { Ok(()) } else { Err(format!("{count} ReplicaSets")) }
+    });
+    let name = owned["metadata"]["name"].as_str().unwrap_or_default();
+    let before = namespace.get(&format!("replicaset/{name}"));
+    assert_eq!(before["spec"]["template"]["metadata"]["annotations"][INJECT], "watcher");
+    assert!(namespace.event_reasons(name).iter().all(|reason| !reason.starts_with("Annotations")));
 }
