@@ -51,8 +51,8 @@ fn code(error: &Error) -> Option<u16> {
     match error {
         Error::InitialListFailed(Api(status))
         | Error::WatchStartFailed(Api(status))
-        | Error::WatchFailed(Api(status)) => Some(status.code),
-        Error::WatchError(status) => Some(status.code),
+        | Error::WatchFailed(Api(status))
+        | Error::WatchError(status) => Some(status.code),
         _ => None,
     }
 }
