@@ -97,80 +97,116 @@ pub(crate) async fn run(
         std::pin::pin!(begin_again(watcher::watch_object(mutating_api.clone(), name)));
     let mut validating_events =
         std::pin::pin!(begin_again(watcher::watch_object(validating_api.clone(), name)));
-    let mut mutating =
-        Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
-    let mut validating =
-        Shell { api: validating_api, seen: Seen::NotYet, context: Arc::clone(&context) };
-    let mut refusals = Refusals::default();
-    let mut probe = Probe::new(
-        context.client.clone(),
-        context.dry_run_namespace.clone(),
-        context.metrics.clone(),
-    );
+    let mut configurations = Configurations {
+        mutating: Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) },
+        validating: Shell {
+            api: validating_api,
+            seen: Seen::NotYet,
+            context: Arc::clone(&context),
+        },
+        refusals: Refusals::default(),
+        probe: Probe::new(
+            context.client.clone(),
+            context.dry_run_namespace.clone(),
+            context.metrics.clone(),
+        ),
+    };
     let mut next_look = Instant::now() + RESYNC_INTERVAL;
     loop {
         tokio::select! {
-            Some(event) = mutating_events.next() => mutating.see(event),
-            Some(event) = validating_events.next() => validating.see(event),
+            Some(event) = mutating_events.next() => configurations.mutating.see(event),
+            Some(event) = validating_events.next() => configurations.validating.see(event),
             Ok(()) = trusted.changed() => {}
             Ok(()) = fail_scopes.changed() => {}
-            Some(()) = probe.next() => {}
+            Some(()) = configurations.probe.next() => {}
             () = tokio::time::sleep_until(next_look) => {}
         }
-        if !mutating.seen.is_known() || !validating.seen.is_known() {
+        if !configurations.are_known() {
             continue;
         }
         let trusted = trusted.borrow_and_update().clone();
         let fail_scopes = fail_scopes.borrow_and_update().clone();
+        let state = configurations.reconcile(trusted, fail_scopes).await;
+        let pause = if state.problem.is_some() { RETRY_INTERVAL } else { RESYNC_INTERVAL };
+        next_look = Instant::now() + pause;
+        hand_on(&context, &published, state);
+    }
+}
+
+fn hand_on(context: &Context, published: &watch::Sender<Option<Arc<Published>>>, state: Published) {
+    context.metrics.webhook_is_configured(state.is_in_order());
+    published.send_if_modified(|published| {
+        if published.as_deref() == Some(&state) {
+            return false;
+        }
+        let before = published.as_ref().and_then(|published| published.problem.as_ref());
+        if let Some(problem) = &state.problem
+            && before != Some(problem)
+        {
+            context.metrics.failed(Controller::WebhookConfiguration);
+            tracing::error!(problem, "the webhook configurations are not as they have to be");
+        }
+        *published = Some(Arc::new(state));
+        true
+    });
+}
+
+/// Both webhook configurations, and what the API server makes of them.
+struct Configurations {
+    mutating: Shell<MutatingWebhookConfiguration>,
+    validating: Shell<ValidatingWebhookConfiguration>,
+    refusals: Refusals,
+    probe: Probe,
+}
+
+impl Configurations {
+    fn are_known(&self) -> bool {
+        self.mutating.seen.is_known() && self.validating.seen.is_known()
+    }
+
+    /// Fills them as far as all that goes into them is known, and has the API server asked about them.
+    async fn reconcile(&mut self, trusted: Trusted, fail_scopes: KnownFailScopes) -> Published {
         let mut state = Published::default();
         let mut in_force = None;
         match (trusted, fail_scopes) {
             // Without all policies known, an entry that blocks for one of them would be taken away.
             (Some(Ok(trusted)), Some(fail_scopes)) => {
-                let (wanted, filled) =
-                    fill_mutating(&mut mutating, &mut refusals, &trusted, &fail_scopes).await;
-                let results = [filled, validating.fill(&wanted.validating).await];
-                let problems: Vec<String> = results
-                    .iter()
-                    .filter_map(|result| Some(result.as_ref().err()?.to_string()))
-                    .collect();
-                state.problem = (!problems.is_empty()).then(|| problems.join("; "));
-                state.merged = wanted.merged;
-                state.refused = refusals.words();
-                if problems.is_empty() {
-                    in_force = Some((wanted.hashes, refusals.leave_out(&fail_scopes)));
+                let wanted = self.fill(&trusted, &fail_scopes, &mut state).await;
+                if state.problem.is_none() {
+                    in_force = Some((wanted.hashes, self.refusals.leave_out(&fail_scopes)));
                 }
                 state.fail_scopes = Some(fail_scopes);
             }
             (Some(Err(problem)), _) => state.problem = Some(problem),
             (Some(Ok(_)) | None, _) => {}
         }
-        let pause = if state.problem.is_some() { RETRY_INTERVAL } else { RESYNC_INTERVAL };
-        next_look = Instant::now() + pause;
-        state.authorities = vec![mutating.authorities(), validating.authorities()];
-        probe.expect(in_force.map(|(hashes, fail_scopes)| Expected {
+        state.authorities = vec![self.mutating.authorities(), self.validating.authorities()];
+        self.probe.expect(in_force.map(|(hashes, fail_scopes)| Expected {
             hashes,
-            generations: [mutating.generation(), validating.generation()],
+            generations: [self.mutating.generation(), self.validating.generation()],
             authorities: state.authorities.clone(),
             fail_scopes,
         }));
-        state.proof = probe.proof().clone();
-        state.proven = probe.proven().cloned();
-        context.metrics.webhook_is_configured(state.is_in_order());
-        published.send_if_modified(|published| {
-            if published.as_deref() == Some(&state) {
-                return false;
-            }
-            let before = published.as_ref().and_then(|published| published.problem.as_ref());
-            if let Some(problem) = &state.problem
-                && before != Some(problem)
-            {
-                context.metrics.failed(Controller::WebhookConfiguration);
-                tracing::error!(problem, "the webhook configurations are not as they have to be");
-            }
-            *published = Some(Arc::new(state));
-            true
-        });
+        state.proof = self.probe.proof().clone();
+        state.proven = self.probe.proven().cloned();
+        state
+    }
+
+    async fn fill(
+        &mut self,
+        trusted: &[Certificate],
+        fail_scopes: &FailScopes,
+        state: &mut Published,
+    ) -> Entries {
+        let (wanted, filled) =
+            fill_mutating(&mut self.mutating, &mut self.refusals, trusted, fail_scopes).await;
+        let results = [filled, self.validating.fill(&wanted.validating).await];
+        let problems: Vec<String> =
+            results.iter().filter_map(|result| Some(result.as_ref().err()?.to_string())).collect();
+        state.problem = (!problems.is_empty()).then(|| problems.join("; "));
+        state.merged.clone_from(&wanted.merged);
+        state.refused = self.refusals.words();
+        wanted
     }
 }
 
