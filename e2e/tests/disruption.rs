@@ -117,10 +117,8 @@ fn what_owners_write_while_the_webhook_is_away_is_carried_when_it_is_back() {
 /// What asks for policies in the pod template of a workload.
 fn carried(namespace: &TestNamespace, workload: &str) -> Value {
     let spec = namespace.get(workload)["spec"].take();
-    let template = match spec["jobTemplate"].is_null() {
-        true => &spec["template"],
-        false => &spec["jobTemplate"]["spec"]["template"],
-    };
+    let of_jobs = &spec["jobTemplate"]["spec"]["template"];
+    let template = if of_jobs.is_null() { &spec["template"] } else { of_jobs };
     template["metadata"]["annotations"]["sidecarpolicy.dev/inject"].clone()
 }
 

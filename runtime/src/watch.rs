@@ -48,13 +48,14 @@ pub fn is_not_served(error: &Error) -> bool {
 }
 
 fn code(error: &Error) -> Option<u16> {
-    match error {
-        Error::InitialListFailed(Api(status))
-        | Error::WatchStartFailed(Api(status))
-        | Error::WatchFailed(Api(status))
-        | Error::WatchError(status) => Some(status.code),
-        _ => None,
-    }
+    let (Error::InitialListFailed(Api(status))
+    | Error::WatchStartFailed(Api(status))
+    | Error::WatchFailed(Api(status))
+    | Error::WatchError(status)) = error
+    else {
+        return None;
+    };
+    Some(status.code)
 }
 
 /// Which interruptions of one watch are worth a log line.

@@ -142,7 +142,10 @@ impl WorkloadAnnotations {
         let (context, recorder) = (Arc::clone(&self.context), self.recorder.clone());
         self.tasks.spawn(async move {
             let (event, regarding) = apply::event(&news);
-            if let Err(error) = context.write(recorder.publish(&event, &regarding)).await {
+            let published = context.write(recorder.publish(&event, &regarding)).await;
+            if let Err(error) = published
+                && !error.is_of_ending_namespace()
+            {
                 context.metrics.failed(Controller::Events);
                 tracing::warn!(workload = %news.id, error = %error, "cannot write an event about the workload");
             }
