@@ -63,13 +63,15 @@ fn what_owners_write_while_the_webhook_is_away_is_carried_when_it_is_back() {
     namespace.apply_policy(&policy);
     namespace.apply(&manifests::deployment("api"));
     namespace.apply(&manifests::cron_job("nightly", "true"));
+    namespace.apply(&manifests::deployment("guarded"));
+    guard_against_the_operator(&namespace, "guarded");
     let mut owned = manifests::deployment("removed");
     owned["metadata"]["annotations"] = json!({INJECT: "watcher"});
     namespace.apply(&owned);
     namespace.wait_for_rollout("deployment/api");
 
     let down = WebhookDown::scale_away();
-    for workload in ["deployment/api", "cronjob/nightly"] {
+    for workload in ["deployment/api", "cronjob/nightly", "deployment/guarded"] {
         namespace.kubectl(&["annotate", workload, &format!("{INJECT}=watcher")]);
     }
     namespace.kubectl(&["annotate", "deployment/removed", &format!("{INJECT}-")]);
@@ -97,6 +99,7 @@ fn what_owners_write_while_the_webhook_is_away_is_carried_when_it_is_back() {
         ("api", "AnnotationsCarried"),
         ("removed", "AnnotationsCarried"),
         ("late", "AnnotationsNotCarried"),
+        ("guarded", "AnnotationsNotCarried"),
     ] {
         eventually(&format!("{object} is told {reason}"), DEADLINE, || {
             let reasons = namespace.event_reasons(object);
@@ -112,6 +115,42 @@ fn what_owners_write_while_the_webhook_is_away_is_carried_when_it_is_back() {
         let count = namespace.list("replicasets", "api").len();
         if count == 2 { Ok(()) } else { Err(format!("{count} ReplicaSets")) }
     });
+}
+
+/// Has the API server refuse every change of a Deployment that the operator makes.
+fn guard_against_the_operator(namespace: &TestNamespace, deployment: &str) {
+    let name = namespace.unique("guard");
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace.name()}});
+    let operator =
+        format!("system:serviceaccount:{}:sidecar-policy-operator", installation::NAMESPACE);
+    let group = "admissionregistration.k8s.io/v1";
+    for (kind, spec) in [
+        (
+            "ValidatingAdmissionPolicy",
+            json!({
+                "matchConstraints": {
+                    "namespaceSelector": here,
+                    "resourceRules": [{
+                        "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+                        "resources": ["deployments"], "resourceNames": [deployment],
+                    }],
+                },
+                "validations": [{
+                    "expression": format!("request.userInfo.username != '{operator}'"),
+                    "message": "guarded by its owner",
+                }],
+            }),
+        ),
+        (
+            "ValidatingAdmissionPolicyBinding",
+            json!({"policyName": name, "validationActions": ["Deny"]}),
+        ),
+    ] {
+        namespace.delete_at_the_end(format!("{kind}/{name}"));
+        let metadata = json!({"name": name});
+        namespace
+            .apply(&json!({"apiVersion": group, "kind": kind, "metadata": metadata, "spec": spec}));
+    }
 }
 
 /// What asks for policies in the pod template of a workload.
