@@ -12,6 +12,9 @@ use tracing_subscriber::{
 
 use crate::{arguments::LogFormat, traces::Traces};
 
+/// Every error of a watch is handed to us, and told once. The library tells some with every try.
+const TOLD_BY_US: &str = "kube_runtime::watcher=error";
+
 /// Starts logging for the whole process, and has its spans sent. The error says what of the filter cannot be read.
 pub fn start(format: LogFormat, level: &str, traces: &Traces) -> Result<(), ParseError> {
     let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr);
@@ -19,9 +22,13 @@ pub fn start(format: LogFormat, level: &str, traces: &Traces) -> Result<(), Pars
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.boxed(),
     };
-    let lines = lines.with_filter(EnvFilter::try_new(level)?);
+    let lines = lines.with_filter(filter(level)?);
     registry().with(lines).with(traces.layer()).init();
     Ok(())
+}
+
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{TOLD_BY_US},{level}"))
 }
 
 /// An error and what caused it, in one line. A cause that the error already tells is not repeated.
@@ -52,6 +59,18 @@ mod tests {
         Silent(#[source] io::Error),
         #[error("cannot connect: {0}")]
         Telling(#[source] io::Error),
+    }
+
+    #[test]
+    fn what_the_library_tells_of_watches_is_shown_when_it_is_asked_for() {
+        let shown = |level: &str| filter(level).unwrap().to_string();
+        assert!(shown("info").contains("kube_runtime::watcher=error"));
+        let asked = shown("info,kube_runtime::watcher=debug");
+        assert!(
+            asked.contains("kube_runtime::watcher=debug") && !asked.contains("=error"),
+            "{asked}"
+        );
+        assert!(filter("info,webhook=loud").is_err());
     }
 
     #[test]
