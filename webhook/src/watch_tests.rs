@@ -28,7 +28,7 @@ struct ApiServer {
 }
 
 impl ApiServer {
-    fn serve(&self, path: &'static str, items: Value) {
+    fn serve(&self, path: &'static str, items: &Value) {
         let list = json!({
             "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items,
         });
@@ -101,7 +101,7 @@ fn start(server: &ApiServer) -> (Arc<Cache>, Readiness) {
 #[tokio::test(start_paused = true)]
 async fn definitions_that_are_missing_are_waited_for_and_found_within_seconds() {
     let server = ApiServer::default();
-    server.serve(NAMESPACES, json!([{ "metadata": { "name": "shop" } }]));
+    server.serve(NAMESPACES, &json!([{ "metadata": { "name": "shop" } }]));
     let (cache, readiness) = start(&server);
 
     sleep(Duration::from_secs(600)).await;
@@ -112,12 +112,12 @@ async fn definitions_that_are_missing_are_waited_for_and_found_within_seconds() 
     let asked = server.asked(POLICIES_PATH);
     assert!((100..200).contains(&asked), "asked {asked} times in ten minutes");
 
-    server.serve(POLICIES_PATH, json!([policy("log")]));
+    server.serve(POLICIES_PATH, &json!([policy("log")]));
     let limit = Duration::from_secs(7);
     let found = || !readiness.missing().contains(&DEFINITION);
     until("one definition is found", limit, found).await;
     assert!(readiness.missing().contains(&CLUSTER_DEFINITION) && !cache.load().synced);
-    server.serve(CLUSTER_PATH, json!([]));
+    server.serve(CLUSTER_PATH, &json!([]));
     until("it is ready", limit, || readiness.missing().is_empty()).await;
     assert!(cache.load().synced);
     assert_eq!(cache.load().policies.len(), 1);
@@ -126,9 +126,9 @@ async fn definitions_that_are_missing_are_waited_for_and_found_within_seconds() 
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_is_ready_stays_so_when_a_definition_goes() {
     let server = ApiServer::default();
-    server.serve(NAMESPACES, json!([]));
-    server.serve(POLICIES_PATH, json!([policy("log")]));
-    server.serve(CLUSTER_PATH, json!([]));
+    server.serve(NAMESPACES, &json!([]));
+    server.serve(POLICIES_PATH, &json!([policy("log")]));
+    server.serve(CLUSTER_PATH, &json!([]));
     let (cache, readiness) = start(&server);
     until("it is ready", Duration::from_secs(5), || readiness.missing().is_empty()).await;
 

@@ -362,8 +362,8 @@ impl WatchedPod {
         annotations.retain(|key, _| is_ours(key));
         let owner = Owner::of_pod(self.metadata.owner_references.clone(), &labels);
         let name = self.metadata.name.unwrap_or_default();
-        let is_named = owner.as_ref().is_some_and(names_its_pods)
-            || !looks_generated(&name, self.metadata.generate_name.as_deref());
+        let generate_name = self.metadata.generate_name.as_deref();
+        let is_named = is_named(&name, generate_name, owner.as_ref());
         let own_name = if is_named { name } else { String::new() };
         let owners = self.metadata.owner_references.iter().flatten();
         let controllers = owners.filter(|owner| owner.controller == Some(true));
@@ -513,6 +513,11 @@ fn take_own(labels: &mut BTreeMap<String, String>) -> Box<str> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// Whether a pod came with its name.
+fn is_named(name: &str, generate_name: Option<&str>, owner: Option<&Owner>) -> bool {
+    owner.is_some_and(names_its_pods) || !looks_generated(name, generate_name)
 }
 
 /// Whether this controller names its pods and gives them a `generateName` as well, which a StatefulSet

@@ -172,7 +172,7 @@ mod tests {
 
     const INJECT: &str = "sidecarpolicy.dev/inject";
 
-    fn object(annotations: Value, template: Value) -> Value {
+    fn object(annotations: &Value, template: &Value) -> Value {
         json!({
             "metadata": {
                 "name": "api", "namespace": "shop", "uid": "u", "resourceVersion": "9",
@@ -206,7 +206,7 @@ mod tests {
         let record = json!({ INJECT: "old" }).to_string();
         let annotations =
             json!({ INJECT: "log", "example.com/a": "b", "sidecarpolicy.dev/carried": record });
-        let mut object = object(annotations, template.clone());
+        let mut object = object(&annotations, &template);
         if template.is_null() {
             object["spec"]["template"].as_object_mut().unwrap().remove("metadata");
         }
@@ -223,7 +223,7 @@ mod tests {
     fn what_was_taken_away_is_taken_out() {
         let record = json!({ INJECT: "log" }).to_string();
         let annotations = json!({ "sidecarpolicy.dev/carried": record });
-        let object = object(annotations, json!({ "annotations": { INJECT: "log" } }));
+        let object = object(&annotations, &json!({ "annotations": { INJECT: "log" } }));
         assert_eq!(seen(WorkloadKind::StatefulSet, &object).unwrap().keys, [INJECT]);
         let mended = mended(WorkloadKind::StatefulSet, &object);
         assert_eq!(mended["spec"]["template"]["metadata"]["annotations"], json!({}));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_cron_job_is_mended_in_the_template_of_its_jobs() {
-        let mut object = object(json!({ INJECT: "log" }), json!({}));
+        let mut object = object(&json!({ INJECT: "log" }), &json!({}));
         let template = object["spec"]["template"].take();
         object["spec"] = json!({ "jobTemplate": { "spec": { "template": template } } });
         let mended = mended(WorkloadKind::CronJob, &object);
@@ -251,7 +251,7 @@ mod tests {
     #[case::on_its_way_out("/metadata/deletionTimestamp", json!("2026-11-21T01:02:03Z"))]
     #[case::an_own_value_in_the_template("/spec/template/metadata/annotations", json!({ INJECT: "mine" }))]
     fn what_is_none_of_ours_is_left_alone(#[case] pointer: &str, #[case] value: Value) {
-        let mut object = object(json!({ INJECT: "log" }), json!({}));
+        let mut object = object(&json!({ INJECT: "log" }), &json!({}));
         assert!(seen(WorkloadKind::ReplicaSet, &object).is_some());
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         object.pointer_mut(parent).unwrap()[field] = value;
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn of_a_job_it_is_told_until_the_job_is_over() {
-        let mut object = object(json!({ INJECT: "log" }), json!({}));
+        let mut object = object(&json!({ INJECT: "log" }), &json!({}));
         assert_eq!(seen(WorkloadKind::Job, &object).unwrap().remedy, Remedy::Tell);
         object["status"] = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
         assert_eq!(seen(WorkloadKind::Job, &object), None);
