@@ -46,6 +46,7 @@ pub fn held_pod(app: &str) -> Value {
     let mut pod = pod("unused", app);
     pod["metadata"]["generateName"] = json!(format!("{app}-"));
     pod["metadata"]["name"].take();
+    pod["metadata"]["labels"]["e2e.sidecarpolicy.dev/held"] = json!("true");
     pod["spec"]["schedulingGates"] = json!([{"name": "e2e.sidecarpolicy.dev/hold"}]);
     pod
 }

@@ -9,6 +9,8 @@ use crate::command::{Answer, kubectl, kubectl_with};
 use crate::{Pod, installation};
 
 const WAIT_TIMEOUT: &str = "--timeout=90s";
+/// Picks the pods that run or should, of which there are few enough to print all.
+const NOT_HELD: &str = "!e2e.sidecarpolicy.dev/held";
 
 /// A namespace of a test's own.
 pub struct TestNamespace {
@@ -193,13 +195,14 @@ impl TestNamespace {
             &["get", "sidecarpolicies", "-o", "yaml", "-n", &self.name][..],
             &["get", "clustersidecarpolicies"],
             &["get", "deployments,replicasets,jobs,cronjobs,pods", "-o", "wide", "-n", &self.name],
-            &["describe", "pods", "-n", &self.name],
+            &["describe", "pods", "-n", &self.name, "-l", NOT_HELD],
             &["get", "events", "--sort-by=.lastTimestamp", "-n", &self.name],
             &["get", "pods,events", "-o", "wide", "-n", installation::NAMESPACE],
         ] {
             print_answer(arguments);
         }
-        for pod in self.ask(&["get", "pods", "-o", "name"]).output.lines() {
+        let pods = self.ask(&["get", "pods", "-l", NOT_HELD, "-o", "name"]).output;
+        for pod in pods.lines() {
             let logs = ["logs", pod, "--all-containers", "--prefix", "--tail=50", "-n", &self.name];
             print_answer(&logs);
         }

@@ -57,6 +57,12 @@ impl Process {
         let _ = self.try_signal(signal).expect_success();
     }
 
+    /// Whether it is gone.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        !self.try_signal("0").succeeded
+    }
+
     fn try_signal(&self, signal: &str) -> Answer {
         on_node(&self.node, &["kill", &format!("-{signal}"), &self.id], None)
     }

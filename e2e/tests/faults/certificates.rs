@@ -28,7 +28,7 @@ fn no_call_fails_while_certificates_are_replaced() {
     wait_for_another(&before);
     wait_until_served();
     let before = published();
-    spoil(AUTHORITY, "tls.key");
+    spoil(AUTHORITY, "ca.key");
     wait_for_another(&before);
     wait_until_served();
 

@@ -60,9 +60,10 @@ fn killed(component: &str, topic: &str) {
     assert!(!victims.is_empty(), "{component} does not run as a pod here");
     for victim in victims {
         victim.signal("KILL");
+        eventually(&format!("{component} is gone"), DEADLINE, || {
+            if victim.has_ended() { Ok(()) } else { Err(format!("{victim:?}")) }
+        });
     }
-    // It takes the kernel a moment to end it, and readiness is asked only of who answers.
-    let _ = kubectl(&["get", "--raw", "/livez", "--request-timeout=1s"]);
     let back = wait_for_the_api_server();
     create_pods(&namespace, "api");
     let counts = json!({"matched": 2 * PODS, "injected": 2 * PODS, "missing": 0});

@@ -317,11 +317,25 @@ fn pods_of_one_template_share_it() {
     for number in 0..25 {
         index.set_pod(pod(&name(number), &injected(&revision(), true)));
     }
-    assert_eq!(index.templates.len(), 1);
+    assert_eq!((index.templates.len(), index.namespaces[SHOP].groups.len()), (1, 1));
     for number in 0..25 {
         index.remove_pod(SHOP, &name(number));
     }
-    assert!(index.templates.is_empty());
+    assert!(index.templates.is_empty() && index.namespaces[SHOP].groups.is_empty());
+}
+
+#[test]
+fn a_label_that_each_pod_has_its_own_value_of_can_be_selected_by() {
+    let mut index = index();
+    let first = [("apps.kubernetes.io/pod-index".to_owned(), "0".to_owned())].into();
+    let selector = LabelSelector { match_labels: Some(first), match_expressions: None };
+    index.set_policy(policy(&log(), &PolicySpec { pod_selector: Some(selector), ..spec() }));
+    for number in 0..5 {
+        let labels = json!({ "apps.kubernetes.io/pod-index": number.to_string() });
+        index.set_pod(pod(&format!("db-{number}"), &json!({ "metadata": { "labels": labels } })));
+    }
+    assert_eq!((index.templates.len(), counts(&index).missing), (1, 1));
+    assert_eq!(index.rollout_pods(&log())[0].name, "db-0");
 }
 
 /// An injected pod whose sidecar asks for this much CPU, and whose app asks for more.
