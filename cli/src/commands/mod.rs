@@ -43,6 +43,8 @@ pub(crate) enum Error {
     Tests(#[from] test::TestError),
     #[error("the catalogue has no policy {name:?}; it has {known}")]
     NotInCatalog { name: String, known: String },
+    #[error("the schema of the policies cannot be read: {0}; please report this")]
+    Schema(serde_json::Error),
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
 }

@@ -118,6 +118,33 @@ fn of_two_that_clash_the_later_one_is_named() {
 }
 
 #[test]
+fn the_bounds_of_the_schema_are_kept() {
+    use std::fmt::Write as _;
+
+    let mut many = CAREFUL.split("  - name").next().expect("a beginning").to_owned();
+    for number in 0..17 {
+        writeln!(many, "  - {{name: s{number}, image: x:1, resources: {{}}}}").expect("text");
+    }
+    many.push_str("  rollout: {progressDeadlineSeconds: 0}\n");
+    let separator = "x".repeat(17);
+    let variable = format!("{{name: A, value: a, merge: Append, separator: {separator}}}");
+    writeln!(many, "  appContainers: [{{env: [{variable}]}}]").expect("text");
+    let ended = lint("lint_bounds", &many, &[]);
+    let errors: Vec<&str> = ended.output.lines().filter(|line| line.contains(" error: ")).collect();
+    assert_eq!(
+        errors,
+        [
+            "policies.yaml:6: error: SidecarPolicy shop/careful: spec.sidecars: has too many elements; the most are 16 \
+             (out-of-bounds)",
+            "policies.yaml:24: error: SidecarPolicy shop/careful: spec.rollout.progressDeadlineSeconds: is too small; \
+             the smallest is 1 (out-of-bounds)",
+            "policies.yaml:25: error: SidecarPolicy shop/careful: spec.appContainers[0].env[0].separator: is too long; \
+             the most characters are 16 (out-of-bounds)",
+        ]
+    );
+}
+
+#[test]
 fn files_without_policies_cannot_be_linted() {
     let ended = lint("lint_nothing", "kind: ConfigMap\n", &[]);
     assert_eq!(

@@ -3,6 +3,7 @@
 use inject::{Clash, Footprint, advice, clash, unknown_fields};
 use serde::Serialize;
 
+use super::bounds::Schemas;
 use crate::policies::{Policies, Problem, Written};
 
 /// How bad a finding is.
@@ -48,10 +49,19 @@ pub(super) struct Finding {
     pub(super) remedy: &'static str,
 }
 
-/// Everything that is found, by file and line.
-pub(super) fn of(policies: &Policies) -> Vec<Finding> {
+/// Everything that is found, by file and line. Fails only if the program's own schema cannot be read.
+pub(super) fn of(policies: &Policies) -> serde_json::Result<Vec<Finding>> {
+    let schemas = Schemas::new()?;
     let mut findings: Vec<Finding> = policies.problems.iter().map(of_problem).collect();
     for written in &policies.written {
+        let policy = serde_json::from_str(&written.object.to_json())?;
+        let is_cluster = written.policy.id.namespace.is_none();
+        findings.extend(schemas.exceeded(is_cluster, &policy).into_iter().map(
+            |(path, message)| {
+                let remedy = "stay within the bounds; split the policy if it needs more";
+                written.finding(Level::Error, "out-of-bounds", &path, &message, remedy)
+            },
+        ));
         findings.extend(unknown_fields(&written.spec).into_iter().map(|path| {
             let message =
                 "this version of Kubernetes knows no such field; it goes into pods as it is";
@@ -66,7 +76,7 @@ pub(super) fn of(policies: &Policies) -> Vec<Finding> {
     findings.extend(clashes(&policies.written));
     let place = |finding: &Finding| (finding.file.clone(), finding.line);
     findings.sort_by_cached_key(place);
-    findings
+    Ok(findings)
 }
 
 fn of_problem(problem: &Problem) -> Finding {

@@ -1,5 +1,6 @@
 //! `kubectl sidecar lint`
 
+mod bounds;
 mod findings;
 mod sarif;
 
@@ -24,7 +25,7 @@ use findings::{Finding, Level};
 pub(super) fn run(arguments: &LintArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
     let documents = manifests::read(&arguments.filename, streams.input)?;
     let policies = policies::read(&documents, &arguments.namespace)?;
-    let findings = findings::of(&policies);
+    let findings = findings::of(&policies).map_err(Error::Schema)?;
     let answer = Answer { findings: &findings };
     match arguments.output {
         LintFormat::Text => {
