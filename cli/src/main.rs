@@ -6,11 +6,16 @@ mod catalog;
 mod commands;
 mod document;
 mod facts;
+#[cfg(test)]
+#[path = "../../inject/tests/patch_laws/generators.rs"]
+mod generators;
 mod injection;
 mod inputs;
 mod manifests;
 mod objects;
 mod output;
+#[cfg(test)]
+mod patch_laws;
 mod policies;
 #[cfg(test)]
 mod reference;

@@ -106,6 +106,13 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
+/// The document of a value.
+#[cfg(test)]
+pub(crate) fn of_value(value: &serde_json::Value) -> Document {
+    let documents = parse("test.json", value.to_string().into_bytes());
+    documents.expect("it is JSON").remove(0)
+}
+
 /// The documents in the content of a file.
 fn parse(file: &str, bytes: Vec<u8>) -> Result<Vec<Document>, Error> {
     let text = String::from_utf8(bytes).map_err(|error| {

@@ -5,6 +5,8 @@
 //! another place, is the app's own and stays. So injecting the result always gives the object again.
 
 mod candidates;
+#[cfg(test)]
+mod laws;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,7 +216,7 @@ impl<'a> Attempt<'a> {
                 place::shown(place)
             ));
         }
-        attempt.keep_volumes_in_use();
+        attempt.keep_volumes_of(&sidecars);
         attempt
     }
 
@@ -274,29 +276,24 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A volume stays if a container of a policy that stays mounts it.
-    fn keep_volumes_in_use(&mut self) {
-        let mut used: BTreeSet<String> = BTreeSet::new();
+    /// A volume stays if a sidecar that stays mounts it.
+    fn keep_volumes_of(&mut self, sidecars: &BTreeSet<&str>) {
+        let mut used: BTreeSet<&str> = BTreeSet::new();
         for list in ["containers", "initContainers"] {
             let list = behind(&self.root, fields(&["spec", list]));
             for container in find(self.object, &list).map(Node::items).unwrap_or_default() {
-                let name = container.text_of("name").unwrap_or_default().to_owned();
-                let mounts_below =
-                    behind(&list, [Step::Element(name), Step::Field("volumeMounts".to_owned())]);
-                if self.out.contains(&mounts_below[..mounts_below.len() - 1]) {
+                let name = container.text_of("name").unwrap_or_default();
+                let place = behind(&list, [Step::Element(name.to_owned())]);
+                if !sidecars.contains(name) || self.out.contains(&place) {
                     continue;
                 }
-                for mount in container.get("volumeMounts").map(Node::items).unwrap_or_default() {
-                    let path = place::element_name("volumeMounts", mount).unwrap_or_default();
-                    if !self.out.contains(&behind(&mounts_below, [Step::Element(path)])) {
-                        used.extend(mount.text_of("name").map(str::to_owned));
-                    }
-                }
+                let mounts = container.get("volumeMounts").map(Node::items).unwrap_or_default();
+                used.extend(mounts.iter().filter_map(|mount| mount.text_of("name")));
             }
         }
         let volumes = behind(&self.root, fields(&["spec", "volumes"]));
         for name in used {
-            self.out.remove(&behind(&volumes, [Step::Element(name)]));
+            self.out.remove(&behind(&volumes, [Step::Element(name.to_owned())]));
         }
     }
 
