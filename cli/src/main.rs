@@ -7,6 +7,7 @@ mod commands;
 mod document;
 mod facts;
 #[cfg(test)]
+#[allow(dead_code, reason = "the tests of the heart use more of it")]
 #[path = "../../inject/tests/patch_laws/generators.rs"]
 mod generators;
 mod injection;

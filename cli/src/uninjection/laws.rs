@@ -45,7 +45,7 @@ fn pod(case: &Case) -> Node {
         fields.insert("kind".to_owned(), "Pod".into());
         if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
             metadata.insert("namespace".to_owned(), "shop".into());
-            metadata.remove("resourceVersion");
+            metadata.remove("uid");
             for map in ["labels", "annotations"] {
                 // Stale keys of ours are lost by the injection itself.
                 if let Some(Value::Object(map)) = metadata.get_mut(map) {

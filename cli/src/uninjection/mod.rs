@@ -177,8 +177,7 @@ impl<'a> Attempt<'a> {
         let mut attempt = Self {
             object,
             going,
-            is_stored: find(object, &fields(&["metadata", "resourceVersion"]).collect::<Place>())
-                .is_some(),
+            is_stored: find(object, &fields(&["metadata", "uid"]).collect::<Place>()).is_some(),
             out: BTreeSet::new(),
             anywhere: BTreeSet::new(),
             appended: BTreeMap::new(),
@@ -351,6 +350,7 @@ impl<'a> Attempt<'a> {
         for place in &stays {
             self.out.remove(place);
             self.shorten(place, again);
+            self.tell_of_own(place, again);
             let value = |object| find(object, place).map(Node::to_json);
             if value(again) != value(self.object) {
                 // A policy would have raised it to another value.
@@ -402,6 +402,17 @@ impl<'a> Attempt<'a> {
             return self.grace_period.as_ref() != Some(place);
         }
         neighbours_before(self.object, place, removed) == neighbours_before(again, place, removed)
+    }
+
+    /// Tells of what the policy would bring too, and is taken for the app's own.
+    fn tell_of_own(&mut self, place: &Place, again: &Node) {
+        let (Some(was), Some(is)) = (find(self.object, place), find(again, place)) else { return };
+        if contains(was, is) && self.grace_period.as_ref() != Some(place) {
+            self.notes.push(format!(
+                "{} stays as the app's own: injection would put the same to another place, or spell it otherwise",
+                place::shown(place)
+            ));
+        }
     }
 
     /// Takes what was added off the end of a value that stays.

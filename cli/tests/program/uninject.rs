@@ -297,7 +297,7 @@ fn what_an_api_server_filled_in_goes_with_it() {
     let stored = r#"{"apiVersion":"v1","kind":"Pod","metadata":{
         "annotations":{"sidecarpolicy.dev/injected":"{\"shop/log-shipper\":\"00000000000000000000\"}"},
         "labels":{"app":"api","sidecarpolicy.dev/injected":"true"},
-        "name":"api","namespace":"shop","resourceVersion":"7"},
+        "name":"api","namespace":"shop","uid":"7"},
         "spec":{"containers":[{"image":"api:1","imagePullPolicy":"IfNotPresent","name":"app",
             "terminationMessagePath":"/dev/termination-log","volumeMounts":[
                 {"mountPath":"/var/log/app","name":"logs"}]}],
