@@ -62,30 +62,30 @@ impl Owner {
     }
 }
 
-/// `metadata.uid` in 16 bytes.
+/// `metadata.uid` in 16 bytes, which may stand anywhere in memory, as a number of that size may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Uid(u128);
+pub(crate) struct Uid([u8; 16]);
 
 impl Uid {
     /// A UUID as it is; of any other text a hash, for which no two are alike either.
     pub(crate) fn of(text: &str) -> Self {
         let digits: String = text.split('-').collect();
         let uuid = if digits.len() == 32 { u128::from_str_radix(&digits, 16).ok() } else { None };
-        Self(uuid.unwrap_or_else(|| {
+        Self(uuid.map(u128::to_be_bytes).unwrap_or_else(|| {
             let mut bytes = [0; 16];
             bytes.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
-            u128::from_be_bytes(bytes)
+            bytes
         }))
     }
 
     /// Its bytes, for hashes.
     pub(crate) fn bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
+        self.0
     }
 
     /// The text of a UUID.
     pub(crate) fn text(self) -> String {
-        let digits = format!("{:032x}", self.0);
+        let digits = format!("{:032x}", u128::from_be_bytes(self.0));
         let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
         parts.join("-")
     }

@@ -428,7 +428,7 @@ impl Index {
             .news(before, after, is_new)
             .filter_map(|(id, what)| self.news_of(namespace, name, pod, &id, &what))
             .collect();
-        let created = pod.pod.created;
+        let created = pod.pod.created.into();
         for news in told {
             if is_new && news.what == What::Missing && self.missed.len() < NEWS {
                 self.missed.push(Missed { policy: Arc::clone(&news.policy), created });
@@ -687,8 +687,8 @@ fn rollout_pod<'i>(
         state,
         available: pod.available,
         ending: pod.ending,
-        created: pod.created,
-        changed: pod.changed,
+        created: pod.created.into(),
+        changed: pod.changed.into(),
         is_windows: shape.template.is_windows(),
     }
 }

@@ -44,15 +44,16 @@ use crate::{
     workload::{self, WorkloadEvent},
     workload_annotations::WorkloadAnnotations,
 };
-use pod::WatchedPod;
 use reconciler::{Kind, Reconciler};
 use serving::Answers;
 
 /// Revisions that the API server sends at a time: with their contents, which are not kept.
 const REVISIONS: u32 = 100;
-/// Pods that the API server sends at a time: a page of them takes more memory than thousands that are
-/// kept.
+/// Pods, policies and namespaces that the API server sends at a time: a page, read as a whole, takes more
+/// memory than thousands of them that are kept.
 const PODS: u32 = 100;
+const POLICIES: u32 = 50;
+const NAMESPACES: u32 = 500;
 
 /// Runs until the process ends.
 pub(crate) async fn run(
@@ -65,11 +66,12 @@ pub(crate) async fn run(
     let (answers_sender, mut answers) = watch::channel(None);
     let asking = serving::run(Arc::clone(&context), trusted, Arc::clone(&ask), answers_sender);
     let mut asking = std::pin::pin!(asking);
-    let mut policies = std::pin::pin!(watch_all(policy_api::<SidecarPolicy>(&context)));
+    let mut policies = std::pin::pin!(watch_all(policy_api::<SidecarPolicy>(&context), POLICIES));
     let mut cluster_policies =
-        std::pin::pin!(watch_all(policy_api::<ClusterSidecarPolicy>(&context)));
-    let mut namespaces = std::pin::pin!(watch_all(Api::all(context.client.clone())));
-    let mut pods = std::pin::pin!(watch_pods(&context));
+        std::pin::pin!(watch_all(policy_api::<ClusterSidecarPolicy>(&context), POLICIES));
+    let all_namespaces = Api::all(context.client.clone());
+    let mut namespaces = std::pin::pin!(watch_all(all_namespaces, NAMESPACES));
+    let mut pods = std::pin::pin!(watch_all(Api::all(context.client.clone()), PODS));
     let mut revisions = std::pin::pin!(watch_revisions(&context));
     let mut workloads = watch_workloads(&context, false);
     let mut rolls_workloads = false;
@@ -123,11 +125,11 @@ pub(crate) async fn run(
     }
 }
 
-fn watch_all<K>(api: Api<K>) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+fn watch_all<K>(api: Api<K>, page_size: u32) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    begin_again(watcher::watcher(api, watcher::Config::default()))
+    begin_again(watcher::watcher(api, watcher::Config::default().page_size(page_size)))
 }
 
 /// Watches the workloads that somebody needs to know of, all listed anew.
@@ -142,13 +144,6 @@ fn watch_workloads(
         (false, false) => return None,
     };
     Some(workload::watch(&context.client, kinds).boxed())
-}
-
-fn watch_pods(
-    context: &Context,
-) -> impl Stream<Item = Result<Event<WatchedPod>, watcher::Error>> + use<> {
-    let config = watcher::Config::default().page_size(PODS);
-    begin_again(watcher::watcher(Api::all(context.client.clone()), config))
 }
 
 /// The next event of a watch, if there is one.

@@ -292,11 +292,11 @@ impl Hash for Shape {
 pub(super) struct Pod {
     /// `metadata.uid`.
     pub(super) uid: Uid,
-    /// When it was created, as Unix time.
-    pub(super) created: i64,
+    /// When it was created, as Unix time until 2106.
+    pub(super) created: u32,
     /// Since when it has been as available as it is: its creation, a change in place, or the last
-    /// change of its readiness. Unix time.
-    pub(super) changed: i64,
+    /// change of its readiness. Unix time until 2106.
+    pub(super) changed: u32,
     /// It is ready, and every change in place has been carried out.
     pub(super) available: bool,
     /// It is being deleted, and no longer counts.
@@ -402,7 +402,7 @@ impl WatchedPod {
             created,
             changed: created
                 .max(readiness_changed)
-                .max(updated.as_ref().map_or(0, |updated| updated.at.as_second())),
+                .max(updated.as_ref().map_or(0, |updated| within_32_bits(updated.at.as_second()))),
             available: settled && readiness.is_some_and(|condition| condition.status == "True"),
             ending: self.metadata.deletion_timestamp.is_some(),
             is_named,
@@ -555,8 +555,12 @@ fn places(annotation: Option<String>) -> BTreeMap<String, Place> {
     annotation.map(|text| Place::recorded(&text)).unwrap_or_default()
 }
 
-fn seconds(time: Option<Time>) -> i64 {
-    time.map_or(0, |time| time.0.as_second())
+fn seconds(time: Option<Time>) -> u32 {
+    time.map_or(0, |time| within_32_bits(time.0.as_second()))
+}
+
+fn within_32_bits(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

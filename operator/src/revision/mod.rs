@@ -13,13 +13,15 @@ use std::{
 use inject::PolicyId;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{context::Context, metrics::Controller};
 pub(crate) use apply::read;
 pub(crate) use history::History;
 pub(crate) use plan::Wanted;
 
+/// Policies whose revisions are kept at a time.
+const AT_ONCE: usize = 4;
 /// When keeping the revisions of a policy that failed is tried again, in seconds; doubled each time.
 const RETRY_SECONDS: i64 = 2;
 /// Longest time until it is tried again, in seconds.
@@ -38,6 +40,9 @@ pub(crate) struct Keeper {
     pub(crate) history: History,
     tasks: JoinSet<(PolicyId, Result<(), apply::KeepError>)>,
     in_flight: HashSet<PolicyId>,
+    /// At the first start all policies lack their revision at once; each request under way takes a
+    /// connection of its own.
+    permits: Arc<Semaphore>,
     /// Policies whose revisions could not be kept: failures, and when to try again.
     retries: HashMap<PolicyId, (u32, i64)>,
 }
@@ -50,6 +55,7 @@ impl Keeper {
             context,
             tasks: JoinSet::new(),
             in_flight: HashSet::new(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
             retries: HashMap::new(),
         }
     }
@@ -68,7 +74,10 @@ impl Keeper {
         self.in_flight.insert(policy.clone());
         let (context, id) = (Arc::clone(&self.context), policy.clone());
         let uid = wanted.uid.to_owned();
+        let permits = Arc::clone(&self.permits);
         self.tasks.spawn(async move {
+            // An error means that the semaphore was closed, which nobody does.
+            let _permit = permits.acquire().await;
             let outcome = apply::apply(&context, &id, &uid, changes).await;
             (id, outcome)
         });
