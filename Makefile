@@ -58,9 +58,10 @@ cli: ## Build the command line, kubectl-sidecar, into cargo's target folder.
 	cargo build --release --locked --package cli
 crds: ## Write the custom resource definitions of the chart again, from the types.
 	cargo run --locked --package crds --example generate-crds -- charts/sidecar-policy/templates/crds
-bench: ## Measure the heart, the webhook against a server that does nothing, and creates in the cluster if it is up; five minutes.
+bench: ## Measure the heart, the webhook against a server that does nothing, and creates in the cluster if it is up, and the operator with 100 000 pods; eight minutes.
 	cargo bench --package bench
 	bench/run
+	bench/operator
 	bench/api-server
 
 .PHONY: cluster-up cluster-down cluster-shell

@@ -35,9 +35,9 @@ pub fn spoil(secret: &str, field: &str) {
     let spoilt = "bm90IGEgY2VydGlmaWNhdGU=";
     let patch = json!({"data": {field: spoilt}}).to_string();
     kubectl_here(&["patch", "secret", secret, "--type=merge", "-p", &patch]);
-    let path = format!("jsonpath={{.data.{}}}", field.replace('.', "\\."));
+    let output = format!("jsonpath={{.data.{}}}", field.replace('.', "\\."));
     eventually(&format!("{field} of {secret} is good again"), DEADLINE, || {
-        let now = kubectl_here(&["get", "secret", secret, "-o", &path]);
+        let now = kubectl_here(&["get", "secret", secret, "-o", &output]);
         if now.is_empty() || now == spoilt { Err(now) } else { Ok(()) }
     });
 }

@@ -93,8 +93,11 @@ impl Drop for InstalledAgain {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/install");
         let answer = run(script, &[], None);
         // A panic while a test panics would hide what it says.
-        if !answer.succeeded && !std::thread::panicking() {
-            panic!("the chart cannot be installed again: {}{}", answer.output, answer.errors);
-        }
+        assert!(
+            answer.succeeded || std::thread::panicking(),
+            "the chart cannot be installed again: {}{}",
+            answer.output,
+            answer.errors
+        );
     }
 }

@@ -37,7 +37,7 @@ impl PodCreation {
     /// admitted and never scheduled.
     #[must_use]
     pub fn start(namespace: &str, app: &str, sidecar: &str) -> Self {
-        let list = manifests::list(vec![manifests::held_pod(app); PODS_AT_ONCE]).to_string();
+        let list = manifests::list(&vec![manifests::held_pod(app); PODS_AT_ONCE]).to_string();
         let (namespace, sidecar) = (namespace.to_owned(), sidecar.to_owned());
         let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, wanted) = (Arc::clone(&stop), Arc::clone(&least));

@@ -53,7 +53,7 @@ pub fn held_pod(app: &str) -> Value {
 
 /// Objects that one `kubectl` takes together.
 #[must_use]
-pub fn list(items: Vec<Value>) -> Value {
+pub fn list(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 

@@ -27,7 +27,7 @@ fn a_killed_etcd_costs_no_injection_and_no_status() {
 
 #[track_caller]
 fn create_pods(namespace: &TestNamespace, app: &str) {
-    let pods = manifests::list(vec![manifests::held_pod(app); PODS]).to_string();
+    let pods = manifests::list(&vec![manifests::held_pod(app); PODS]).to_string();
     let _ = kubectl_with(&["create", "-f", "-", "-n", namespace.name()], &pods).expect_success();
 }
 

@@ -122,7 +122,7 @@ fn a_killed_leader_loses_no_status() {
     let killed = Instant::now();
     let observation = Observation::start(vec![leader, candidate]);
     // Changes that nobody sees happen: pods that come, and a policy that changes.
-    let pods = manifests::list(vec![manifests::held_pod("api"); 50]).to_string();
+    let pods = manifests::list(&vec![manifests::held_pod("api"); 50]).to_string();
     let create = ["create", "-f", "-", "-n", namespace.name()];
     let _ = e2e::command::kubectl_with(&create, &pods).expect_success();
     let mut changed = manifests::policy("watcher", "api");

@@ -15,11 +15,11 @@ fn ready_never_promises_too_much() {
         let name = format!("watcher-{}", round / 10);
         let app = format!("app-{}", round / 3);
         let mut policy = manifests::policy(&name, &app);
-        policy["spec"]["sidecars"][0]["env"] =
-            json!([{"name": "ROUND", "value": round.to_string()}]);
+        let value = round.to_string();
+        policy["spec"]["sidecars"][0]["env"] = json!([{"name": "ROUND", "value": value}]);
         namespace.apply_policy(&policy);
         let pod = Pod(namespace.dry_run(&manifests::pod("next", &app)));
-        if pod.container(&name)["env"][0]["value"] != round.to_string() {
+        if pod.container(&name)["env"][0]["value"] != value {
             missed.push((round, pod.0));
         }
         if round % 10 == 9 {

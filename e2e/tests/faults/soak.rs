@@ -61,7 +61,7 @@ fn churn(namespace: &TestNamespace, round: usize) {
     namespace.apply(&policy);
     let selector = format!("app={name}");
     namespace.kubectl(&["delete", "pods", "-l", &selector, "--wait=false", "--now"]);
-    let pods = manifests::list(vec![manifests::held_pod(&name); PODS]).to_string();
+    let pods = manifests::list(&vec![manifests::held_pod(&name); PODS]).to_string();
     let _ = kubectl_with(&["create", "-f", "-", "-n", namespace.name()], &pods).expect_success();
 }
 

@@ -41,7 +41,7 @@ fn batch(app: &str) -> String {
     out["metadata"]["annotations"] = json!({"sidecarpolicy.dev/skip": "*"});
     let mut pods = vec![manifests::held_pod(app); 6];
     pods.extend([clashing.clone(), clashing, out]);
-    manifests::list(pods).to_string()
+    manifests::list(&pods).to_string()
 }
 
 #[test]
