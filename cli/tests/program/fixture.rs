@@ -92,8 +92,20 @@ impl Folder {
 
     /// Runs the program in the folder.
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Ended {
+        self.run_with(&[], arguments, input)
+    }
+
+    /// Runs the program in the folder, with these variables.
+    pub(crate) fn run_with(
+        &self,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        input: &str,
+    ) -> Ended {
         let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-sidecar"))
             .args(arguments)
+            .env_remove("CLICOLOR_FORCE")
+            .envs(variables.iter().copied())
             .current_dir(&self.0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -60,3 +60,18 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
     assert_eq!(ended.status.code(), Some(0));
 }
+
+#[test]
+fn colours_are_for_those_who_see_them() {
+    let folder = Folder::new("colours").with("app.yaml", POD);
+    let forced = ("CLICOLOR_FORCE", "1");
+    for command in ["explain", "diff", "inject"] {
+        let arguments = [command, "-f", "app.yaml", "-p", "policy.yaml"];
+        let is_coloured = |variables: &[(&str, &str)]| {
+            folder.run_with(variables, &arguments, "").output.contains('\u{1b}')
+        };
+        assert!(!is_coloured(&[]), "{command}: a pipe is no terminal");
+        assert_eq!(is_coloured(&[forced]), command != "inject", "{command}: manifests never are");
+        assert!(!is_coloured(&[forced, ("NO_COLOR", "1")]), "{command}: NO_COLOR");
+    }
+}
