@@ -13,7 +13,7 @@ use e2e::installation::{
 };
 use e2e::load::PodCreation;
 use e2e::{Pod, TestNamespace, certificates, command, eventually, manifests};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 

@@ -71,11 +71,12 @@ impl Uid {
     pub(crate) fn of(text: &str) -> Self {
         let digits: String = text.split('-').collect();
         let uuid = if digits.len() == 32 { u128::from_str_radix(&digits, 16).ok() } else { None };
-        Self(uuid.map(u128::to_be_bytes).unwrap_or_else(|| {
+        let hash = || {
             let mut bytes = [0; 16];
             bytes.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
             bytes
-        }))
+        };
+        Self(uuid.map_or_else(hash, u128::to_be_bytes))
     }
 
     /// Its bytes, for hashes.

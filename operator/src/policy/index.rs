@@ -378,7 +378,7 @@ impl Index {
             }
             self.tally(&difference(&before, &after), -pods);
             self.tally(&difference(&after, &before), pods);
-            let told: Vec<_> = self.news(&before, &after, false).collect();
+            let told: Vec<_> = all_news(&before, &after, false).collect();
             if pods > 0 && !told.is_empty() {
                 news.insert(Arc::as_ptr(shape), told);
             }
@@ -424,8 +424,7 @@ impl Index {
         self.tally(after, 1);
         let Some(entry) = self.namespaces.get(namespace) else { return };
         let Some(pod) = entry.pods.get(name) else { return };
-        let told: Vec<News> = self
-            .news(before, after, is_new)
+        let told: Vec<News> = all_news(before, after, is_new)
             .filter_map(|(id, what)| self.news_of(namespace, name, pod, &id, &what))
             .collect();
         let created = pod.pod.created.into();
@@ -437,19 +436,6 @@ impl Index {
                 self.news.push(news);
             }
         }
-    }
-
-    /// What there is to tell about pods that stand to policies as they do now.
-    fn news<'s>(
-        &self,
-        before: &'s Standings,
-        after: &'s Standings,
-        is_new: bool,
-    ) -> impl Iterator<Item = (Arc<PolicyId>, What)> + use<'s> {
-        after.iter().filter_map(move |(id, standing)| {
-            let known = standing_to(before, id).filter(|_| !is_new);
-            Some((Arc::clone(id), news(known, standing, is_new)?))
-        })
     }
 
     /// Nothing is told of a policy that only watches.
@@ -659,6 +645,18 @@ fn standing_to<'s>(standings: &'s Standings, id: &PolicyId) -> Option<&'s Standi
 /// The standings of one that the other does not have.
 fn difference(of: &Standings, other: &Standings) -> Vec<(Arc<PolicyId>, Standing)> {
     of.iter().filter(|standing| !other.contains(standing)).cloned().collect()
+}
+
+/// What there is to tell about pods that stand to policies as they do now.
+fn all_news<'s>(
+    before: &'s Standings,
+    after: &'s Standings,
+    is_new: bool,
+) -> impl Iterator<Item = (Arc<PolicyId>, What)> + use<'s> {
+    after.iter().filter_map(move |(id, standing)| {
+        let known = standing_to(before, id).filter(|_| !is_new);
+        Some((Arc::clone(id), news(known, standing, is_new)?))
+    })
 }
 
 /// What there is to tell about a pod that stands to a policy as it does now.
