@@ -3,6 +3,7 @@
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::UninjectArguments,
+    document::Node,
     facts::Facts,
     injection,
     inputs::Inputs,
@@ -41,7 +42,7 @@ pub(super) fn run(
 }
 
 fn take_out_of_each(
-    root: &mut crate::document::Node,
+    root: &mut Node,
     facts: &Facts,
     policies: &[Written],
 ) -> Result<Vec<Removal>, injection::Error> {

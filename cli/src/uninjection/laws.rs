@@ -79,7 +79,9 @@ proptest! {
         let facts = Facts::new(policies.set.clone(), "shop", &[namespace(&case)]);
         let mut injected = original.clone();
         let Some(report) = inject_into(&mut injected, &facts).expect("the patch fits") else { return Ok(()) };
-        prop_assume!(report.changed);
+        if !report.changed {
+            return Ok(());
+        }
         let mut taken = injected.clone();
         let removal = take_out_of(&mut taken, &facts, &policies.written).expect("the patch fits");
         // Injection may have done no more than to remove stale keys of its own.
