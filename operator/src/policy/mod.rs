@@ -14,6 +14,7 @@ mod overhead;
 mod pod;
 mod reconciler;
 mod serving;
+mod standings;
 mod tally;
 mod writer;
 
