@@ -12,8 +12,9 @@ use tracing_subscriber::{
 
 use crate::{arguments::LogFormat, traces::Traces};
 
-/// Every error of a watch is handed to us, and told once. The library tells some with every try.
-const TOLD_BY_US: &str = "kube_runtime::watcher=error";
+/// Every error of a watch or a request is handed to us, and told once. The library tells some with every
+/// try, and without the object that it was about.
+const TOLD_BY_US: &str = "kube_runtime::watcher=error,kube_client::client::builder=off";
 
 /// Starts logging for the whole process, and has its spans sent. The error says what of the filter cannot be read.
 pub fn start(format: LogFormat, level: &str, traces: &Traces) -> Result<(), ParseError> {
