@@ -93,7 +93,9 @@ fn match_conditions(
                     name: condition.name.clone(),
                     expression,
                     // At most too often true: the word may also stand in a text.
-                    reads_annotations: condition.expression.contains("annotations"),
+                    reads_what_varies: ["annotations", "hostname", "nodeName"]
+                        .iter()
+                        .any(|word| condition.expression.contains(word)),
                 });
             }
             Err(message) => problems.add(format!("{path}.expression"), message),

@@ -46,7 +46,7 @@ pub struct Policy {
 pub(crate) struct MatchCondition {
     pub(crate) name: String,
     pub(crate) expression: Expression,
-    pub(crate) reads_annotations: bool,
+    pub(crate) reads_what_varies: bool,
 }
 
 impl fmt::Debug for Policy {
@@ -93,10 +93,11 @@ impl Policy {
         self.parameters.names().chain(removed)
     }
 
-    /// Whether its match conditions may read annotations that are not the product's.
+    /// Whether its match conditions may read what pods of one template differ in: annotations that are not
+    /// the product's, `spec.hostname` or `spec.nodeName`.
     #[must_use]
-    pub fn reads_annotations(&self) -> bool {
-        self.match_conditions.iter().any(|condition| condition.reads_annotations)
+    pub fn reads_what_varies(&self) -> bool {
+        self.match_conditions.iter().any(|condition| condition.reads_what_varies)
     }
 
     /// Sort key of the policy order.

@@ -23,7 +23,17 @@ const OTHERS: &str = "others";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Injections {
     shown: Family<PolicyLabels, Counter>,
-    counters: Arc<RwLock<HashMap<PolicyId, Counter>>>,
+    counters: Arc<RwLock<Counters>>,
+}
+
+/// The counter of each policy that was counted once.
+type Counters = HashMap<PolicyId, PolicyCounter>;
+
+#[derive(Debug)]
+struct PolicyCounter {
+    counter: Counter,
+    /// It counts this policy only.
+    is_own: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,8 +50,8 @@ impl Injections {
     /// A policy was put into a pod.
     pub(crate) fn count(&self, policy: &PolicyId) {
         let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = counters.get(policy) {
-            counter.inc();
+        if let Some(known) = counters.get(policy) {
+            known.counter.inc();
             return;
         }
         drop(counters);
@@ -55,31 +65,36 @@ impl Injections {
             return;
         }
         let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
-        counters.retain(|policy, _| {
+        counters.retain(|policy, known| {
             let stays = exists(policy);
-            if !stays {
+            if !stays && known.is_own {
                 self.shown.remove(&labels(policy.to_string()));
             }
-            stays
+            // There may be room for it now.
+            stays && known.is_own
         });
     }
 
     fn counter_of_new(&self, policy: &PolicyId) -> Counter {
         let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
-        if !counters.contains_key(policy) && !has_room(&counters, policy) {
-            return self.shown.get_or_create(&labels(OTHERS.to_owned())).clone();
+        if let Some(known) = counters.get(policy) {
+            return known.counter.clone();
         }
-        let shown = || self.shown.get_or_create(&labels(policy.to_string())).clone();
-        counters.entry(policy.clone()).or_insert_with(shown).clone()
+        let is_own = has_room(&counters, policy);
+        let label = if is_own { policy.to_string() } else { OTHERS.to_owned() };
+        let counter = self.shown.get_or_create(&labels(label)).clone();
+        counters.insert(policy.clone(), PolicyCounter { counter: counter.clone(), is_own });
+        counter
     }
 }
 
-fn has_room(counters: &HashMap<PolicyId, Counter>, policy: &PolicyId) -> bool {
-    let of_namespaces = counters.keys().filter(|known| known.namespace.is_some()).count();
+fn has_room(counters: &Counters, policy: &PolicyId) -> bool {
+    let own = || counters.iter().filter(|(_, known)| known.is_own).map(|(policy, _)| policy);
     if policy.namespace.is_none() {
-        return counters.len() - of_namespaces < MOST_POLICIES;
+        return own().filter(|known| known.namespace.is_none()).count() < MOST_POLICIES;
     }
-    let neighbours = counters.keys().filter(|known| known.namespace == policy.namespace).count();
+    let of_namespaces = own().filter(|known| known.namespace.is_some()).count();
+    let neighbours = own().filter(|known| known.namespace == policy.namespace).count();
     of_namespaces < MOST_POLICIES && neighbours < MOST_OF_A_NAMESPACE
 }
 

@@ -138,7 +138,12 @@ fn watch_definition<T: Send>(
     let (cache, readiness) = (Arc::clone(cache), readiness.clone());
     events.inspect(move |event| match event {
         Ok(Event::InitDone) => readiness.reached(definition),
-        Err(error) if is_not_served(error) && !cache.load().synced => readiness.lost(definition),
+        // Of a list only: it is followed by another one, which says when the definition is there.
+        Err(error @ watcher::Error::InitialListFailed(_))
+            if is_not_served(error) && !cache.load().synced =>
+        {
+            readiness.lost(definition);
+        }
         _ => {}
     })
 }

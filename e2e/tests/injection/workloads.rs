@@ -207,7 +207,11 @@ fn a_replaced_manifest_keeps_what_was_carried_as_long_as_it_asks_for_it() {
     deployment["metadata"]["annotations"] = json!({INJECT: "watcher"});
     let replace = |deployment: &Value| {
         let arguments = ["replace", "-f", "-", "-n", namespace.name()];
-        let _ = command::kubectl_with(&arguments, &deployment.to_string()).expect_success();
+        // The Deployment's controller may write between kubectl's look and its own write.
+        eventually("the Deployment is replaced", DEADLINE, || {
+            let answer = command::kubectl_with(&arguments, &deployment.to_string());
+            if answer.succeeded { Ok(()) } else { Err(answer.errors) }
+        });
     };
     for _ in 0..5 {
         replace(&deployment);

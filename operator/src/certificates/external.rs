@@ -10,10 +10,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, runtime::watcher};
+use runtime::watch::begin_again;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -31,7 +29,7 @@ pub(super) async fn follow(
 ) {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.namespace);
     let name = &context.certificate_secret;
-    let mut events = std::pin::pin!(watcher::watch_object(secrets, name).default_backoff());
+    let mut events = std::pin::pin!(begin_again(watcher::watch_object(secrets, name)));
     let mut secret = Seen::NotYet;
     let mut changed = Timestamp::MIN;
     let mut next_look = Instant::now() + CLOCK_INTERVAL;

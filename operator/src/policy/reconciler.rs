@@ -51,6 +51,9 @@ use crate::{
 
 /// How long changes are collected before statuses are looked at.
 const COALESCE: Duration = Duration::from_millis(250);
+/// How long promises of the operator before this one are kept while nothing is known that speaks against
+/// them.
+const BEGINNING: Duration = Duration::from_secs(30);
 /// When replicas are asked again while some do not serve a policy yet.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// How long a new policy may take to reach the webhook, in seconds: pods that are created meanwhile
@@ -109,6 +112,10 @@ pub(super) struct Reconciler {
     workload_listings: BTreeMap<WorkloadKind, Listing<WorkloadId>>,
     interruptions: BTreeMap<&'static str, Interruptions>,
     is_counting: bool,
+    /// When promises of the operator before this one are kept no longer, whatever is known.
+    beginning_ends: Instant,
+    /// The last statuses were planned before enough was known.
+    has_only_begun: bool,
     changed: BTreeSet<PolicyId>,
 }
 
@@ -149,6 +156,8 @@ impl Reconciler {
             workload_listings: BTreeMap::new(),
             interruptions: BTreeMap::new(),
             is_counting: false,
+            beginning_ends: Instant::now() + BEGINNING,
+            has_only_begun: true,
             changed: BTreeSet::new(),
         }
     }
@@ -431,6 +440,7 @@ impl Reconciler {
         let now = Timestamp::now();
         self.teller.tell(self.index.take_news(), now);
         self.count_missed();
+        self.see_whether_it_has_only_begun();
         let wanted = self.plan(now);
         for (id, outcome) in self.writer.write(wanted).await {
             match (outcome, self.policies.get_mut(&id)) {
@@ -463,7 +473,7 @@ impl Reconciler {
         changed.extend(self.rollouts.take_due(now.as_second()));
         changed.extend(self.keeper.due(now.as_second()));
         let published = self.published.clone();
-        let only_begun = self.has_only_begun();
+        let only_begun = self.has_only_begun;
         changed
             .into_iter()
             .filter_map(|id| {
@@ -605,10 +615,19 @@ impl Reconciler {
         answers.coverage(id, &known.uid, known.generation, kept)
     }
 
-    /// Whether nothing that speaks against a promise of the operator before this one can be known yet.
-    fn has_only_begun(&self) -> bool {
-        self.answers.is_none()
-            || self.published.as_ref().is_none_or(|published| published.has_only_begun())
+    /// Whether nothing that speaks against a promise of the operator before this one can be known yet. All
+    /// statuses are planned anew when that is over.
+    fn see_whether_it_has_only_begun(&mut self) {
+        let rest = self.beginning_ends.saturating_duration_since(Instant::now());
+        let is_little_known = self.answers.is_none()
+            || self.published.as_ref().is_none_or(|published| published.has_only_begun());
+        let before = self.has_only_begun;
+        self.has_only_begun = is_little_known && !rest.is_zero();
+        if self.has_only_begun {
+            self.look_within(rest);
+        } else if before {
+            self.changed.extend(self.policies.keys().cloned());
+        }
     }
 
     fn is_waiting_for_replicas(&self) -> bool {

@@ -104,6 +104,16 @@ pub(super) enum Kept {
 }
 
 impl Answers {
+    /// Has replicas that still do not answer say so in the same words: those of the library may have a time
+    /// in them, and each change of a word would be written to every policy.
+    fn keep_words(&self, replicas: &mut BTreeMap<SocketAddr, Result<Served, String>>) {
+        for (address, answer) in replicas {
+            if let (Err(words), Some(Err(before))) = (answer, self.replicas.get(address)) {
+                words.clone_from(before);
+            }
+        }
+    }
+
     /// Whether there are replicas, and all of them answer.
     pub(super) fn are_complete(&self) -> bool {
         !self.replicas.is_empty() && self.replicas.values().all(Result::is_ok)
@@ -188,8 +198,11 @@ pub(super) async fn run(
         next = Instant::now() + RESYNC_INTERVAL;
         let authorities = trusted.borrow_and_update().clone();
         let Some(addresses) = endpoints.ready() else { continue };
-        let replicas =
+        let mut replicas =
             ask_all(&context, authorities.and_then(Result::ok).as_deref(), addresses).await;
+        if let Some(before) = &*answers.borrow() {
+            before.keep_words(&mut replicas);
+        }
         let new = Some(Answers { replicas });
         answers.send_if_modified(|before| {
             let changed = *before != new;

@@ -82,6 +82,25 @@ fn coverage_counts_this_very_policy_and_generation() {
 }
 
 #[test]
+fn a_replica_that_still_does_not_answer_says_so_in_the_same_words() {
+    let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 8443));
+    let failed = |words: &str| Err(words.to_owned());
+    let before = Answers {
+        replicas: [(address(1), failed("expired 1 s ago")), (address(2), Ok(Served::default()))]
+            .into(),
+    };
+    let mut replicas = [
+        (address(1), failed("expired 2 s ago")),
+        (address(2), failed("reset")),
+        (address(3), failed("refused")),
+    ]
+    .into();
+    before.keep_words(&mut replicas);
+    let words: Vec<_> = replicas.into_values().map(Result::unwrap_err).collect();
+    assert_eq!(words, ["expired 1 s ago", "reset", "refused"]);
+}
+
+#[test]
 fn a_replica_serves_a_partition_only_with_the_revision_that_pods_are_kept_at() {
     let replica = |previous: Option<&str>| -> Served {
         let served = json!({ "uid": "u", "generation": 3, "previous": previous });

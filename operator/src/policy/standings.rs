@@ -38,8 +38,8 @@ impl Counted {
         let revision = template.injected.get(&self.key);
         let skipped = template.skipped.get(&self.key);
         let refused = inject::select(&self.policy, selected, namespace).refused;
-        // Annotations that its conditions may read are not kept: what the webhook recorded counts.
-        if self.policy.reads_annotations() && decided_by_conditions(refused.as_ref()) {
+        // Not all that its conditions may read is kept: what the webhook recorded counts.
+        if self.policy.reads_what_varies() && decided_by_conditions(refused.as_ref()) {
             return revision
                 .map(|revision| self.injected(shape, revision))
                 .or_else(|| skipped.map(|reason| Standing::Skipped(Arc::clone(reason))));

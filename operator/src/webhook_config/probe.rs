@@ -22,6 +22,8 @@ use crate::{
 const RETRY: Duration = Duration::from_millis(100);
 /// Longest time until it is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// When it is asked again after a proof: what was in its way once may be again.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Answers without a proof after which something is wrong: six seconds at least.
 const LASTING: u32 = 7;
 
@@ -51,6 +53,16 @@ pub(crate) enum Doubt {
     NotAsked(String),
 }
 
+impl Doubt {
+    /// Whether it is of the same kind. The words may have a port or a time in them, which differ each time.
+    fn is_like(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::NotCalled(_), Self::NotCalled(_)) | (Self::NotAsked(_), Self::NotAsked(_))
+        )
+    }
+}
+
 /// What the configurations held that the API server was seen to call by.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proven {
@@ -58,7 +70,7 @@ pub(crate) struct Proven {
     pub(crate) authorities: Vec<Vec<Certificate>>,
     /// The scopes that `Fail` entries stood for.
     pub(crate) fail_scopes: FailScopes,
-    /// When it was first seen.
+    /// When the authorities were first seen.
     pub(crate) at: Timestamp,
 }
 
@@ -115,7 +127,7 @@ impl Probe {
         self.proof = Proof::Pending;
         // What is being asked about former ones is of no interest any more.
         self.tasks = JoinSet::new();
-        self.ask(0);
+        self.ask(0, Duration::ZERO);
     }
 
     /// Whether there is proof of the configurations as they are.
@@ -142,17 +154,16 @@ impl Probe {
         let Some(expected) = &self.expected else { return };
         match answer {
             Ok(()) => {
-                tracing::info!(
-                    mutating = expected.hashes.mutating,
-                    validating = expected.hashes.validating,
-                    "the API server calls by the webhook configurations as they are"
-                );
-                self.proof = Proof::Given;
-                self.proven = Some(Arc::new(Proven {
-                    authorities: expected.authorities.clone(),
-                    fail_scopes: expected.fail_scopes.clone(),
-                    at: Timestamp::now(),
-                }));
+                if self.proof != Proof::Given {
+                    tracing::info!(
+                        mutating = expected.hashes.mutating,
+                        validating = expected.hashes.validating,
+                        "the API server calls by the webhook configurations as they are"
+                    );
+                    self.proof = Proof::Given;
+                    self.proven = Some(Arc::new(self.proven_now(expected)));
+                }
+                self.ask(0, AGAIN);
             }
             Err(doubt) => {
                 let failures = failures.saturating_add(1);
@@ -163,20 +174,35 @@ impl Probe {
                         "no proof that the API server calls by the webhook configurations as they are; trying again"
                     );
                 }
+                let doubt = match &self.proof {
+                    Proof::Missing { doubt: before, lasting: true } if before.is_like(&doubt) => {
+                        before.clone()
+                    }
+                    _ => doubt,
+                };
                 self.proof = Proof::Missing { doubt, lasting: failures >= LASTING };
-                self.ask(failures);
+                self.ask(failures, (RETRY * (1 << (failures - 1).min(8))).min(LONGEST_RETRY));
             }
         }
     }
 
-    fn ask(&mut self, failures: u32) {
+    /// What there is proof of. Authorities that were proven before have been so since then.
+    fn proven_now(&self, expected: &Expected) -> Proven {
+        let before = self.proven.as_ref();
+        let known = before.filter(|before| before.authorities == expected.authorities);
+        Proven {
+            authorities: expected.authorities.clone(),
+            fail_scopes: expected.fail_scopes.clone(),
+            at: known.map_or_else(Timestamp::now, |before| before.at),
+        }
+    }
+
+    fn ask(&mut self, failures: u32, pause: Duration) {
         let Some(expected) = &self.expected else { return };
         let hashes = expected.hashes.clone();
         let (client, namespace) = (self.client.clone(), self.namespace.clone());
         self.tasks.spawn(async move {
-            if failures > 0 {
-                time::sleep((RETRY * (1 << (failures - 1).min(8))).min(LONGEST_RETRY)).await;
-            }
+            time::sleep(pause).await;
             let answer = match dry_run::create(&client, &namespace, pod_template()).await {
                 Ok(answer) => judge(&answer, &hashes),
                 Err(error) => Err(Doubt::NotAsked(error.to_string())),

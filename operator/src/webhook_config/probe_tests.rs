@@ -117,8 +117,8 @@ async fn answers(probe: &mut Probe, count: usize) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_asked_until_there_is_proof_and_then_no_more() {
-    let mut probe = server(&["a0", "a0", "aa"]);
+async fn it_is_asked_until_there_is_proof_and_every_minute_after() {
+    let mut probe = server(&["a0", "a0", "aa", "aa", "a0", "aa"]);
     assert_eq!(probe.next().await, None, "nothing is expected");
     probe.expect(Some(expected("aa", 1)));
     assert_eq!((probe.proof(), probe.proven()), (&Proof::Pending, None));
@@ -126,11 +126,29 @@ async fn it_is_asked_until_there_is_proof_and_then_no_more() {
     assert!(matches!(probe.proof(), Proof::Missing { lasting: false, .. }));
     answers(&mut probe, 2).await;
     assert_eq!(probe.proof(), &Proof::Given);
-    assert!(probe.proven().is_some());
-    assert_eq!(probe.next().await, None);
+    let first = probe.proven().cloned();
+    assert!(first.is_some());
     probe.expect(Some(expected("aa", 1)));
     assert_eq!(probe.proof(), &Proof::Given, "nothing has changed");
-    assert_eq!(probe.next().await, None);
+    assert!((59.9..60.1).contains(&answers(&mut probe, 1).await));
+    assert_eq!(probe.proof(), &Proof::Given);
+    // What it could, it may no longer be able to.
+    assert!((59.9..60.1).contains(&answers(&mut probe, 1).await));
+    assert!(matches!(probe.proof(), Proof::Missing { lasting: false, .. }));
+    assert_eq!(probe.proven().cloned(), first);
+    assert!(answers(&mut probe, 1).await < 1.0);
+    assert_eq!((probe.proof(), probe.proven().cloned()), (&Proof::Given, first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn authorities_that_were_proven_stay_so_when_other_entries_change() {
+    let mut probe = server(&["aa", "cc"]);
+    probe.expect(Some(expected("aa", 1)));
+    answers(&mut probe, 1).await;
+    let first = probe.proven().unwrap().at;
+    probe.expect(Some(expected("cc", 2)));
+    answers(&mut probe, 1).await;
+    assert_eq!((probe.proof(), probe.proven().unwrap().at), (&Proof::Given, first));
 }
 
 #[tokio::test(start_paused = true)]

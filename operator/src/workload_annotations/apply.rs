@@ -1,4 +1,4 @@
-//! Writes what a workload lacks, and events about it.
+//! Has what a workload lacks carried, and writes events about it.
 
 use inject::WorkloadKind;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,7 +10,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    missed::{Missed, Remedy},
+    missed::{self, Missed},
     repairs::{News, Outcome, What},
 };
 use crate::{
@@ -22,33 +22,26 @@ use crate::{
 /// Longest note that an event takes, in bytes.
 const NOTE_LENGTH: usize = 1000;
 
-/// Carries what was missed. The write holds only for the workload as it was seen.
+/// Has the API server ask the webhook once more, by a write that changes nothing: the webhook carries what
+/// was missed, as it would have then, and what it writes has no field manager. Where the API server does
+/// not call it nothing changes, and no workload rolls to pods that would lack what their owner asks for.
 pub(super) async fn repair(context: &Context, missed: &Missed) -> Outcome {
-    let Remedy::Patch(edits) = &missed.remedy else { return Outcome::Outdated };
-    let patch = match patch(missed, edits) {
-        Ok(patch) => Patch::<()>::Json(patch),
-        Err(error) => return Outcome::Failed(error.to_string()),
-    };
     let resource = resource(missed.id.kind);
     let api: Api<WatchedWorkload> =
         Api::namespaced_with(context.client.clone(), &missed.id.namespace, &resource);
-    let parameters = Context::patch_parameters();
+    let (parameters, patch) = (Context::patch_parameters(), Patch::Merge(same(missed)));
     match context.write(api.patch(&missed.id.name, &parameters, &patch)).await {
-        Ok(_) => Outcome::Carried,
+        Ok(written) => match missed::missed(missed.id.kind, &written, &context.exclusions) {
+            None => Outcome::Carried,
+            Some(_) => Outcome::NotCalled,
+        },
         Err(error) => outcome(&error),
     }
 }
 
-/// The edits, and the version that they are for: a conflict if the workload has another one by now.
-fn patch(missed: &Missed, edits: &str) -> Result<json_patch::Patch, serde_json::Error> {
-    let expected =
-        |pointer: &str, value: &str| json!({ "op": "replace", "path": pointer, "value": value });
-    let mut operations = vec![
-        expected("/metadata/uid", &missed.id.uid),
-        expected("/metadata/resourceVersion", &missed.resource_version),
-    ];
-    operations.extend(serde_json::from_str::<Vec<Value>>(edits)?);
-    serde_json::from_value(Value::Array(operations))
+/// The version that was seen: a conflict if the workload has another one by now.
+fn same(missed: &Missed) -> Value {
+    json!({ "metadata": { "uid": missed.id.uid, "resourceVersion": missed.resource_version } })
 }
 
 fn outcome(error: &WriteError) -> Outcome {
@@ -71,7 +64,7 @@ pub(super) fn event(news: &News) -> (Event, ObjectReference) {
             EventType::Normal,
             "AnnotationsCarried",
             format!(
-                "{keys} changed on this {kind} while the webhook did not see it; the operator carried it into the pod template{}",
+                "{keys} changed on this {kind} while the webhook did not see it; the operator had it carried into the pod template{}",
                 after(news.id.kind)
             ),
         ),
@@ -148,7 +141,7 @@ mod tests {
         assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&expected), "{found:?}");
     }
 
-    fn missed() -> Missed {
+    fn nightly() -> Missed {
         Missed {
             id: WorkloadId {
                 kind: WorkloadKind::CronJob,
@@ -159,25 +152,19 @@ mod tests {
             asked: 1,
             resource_version: "9".to_owned(),
             keys: vec!["sidecarpolicy.dev/skip".to_owned()],
-            remedy: Remedy::Tell,
+            remedy: missed::Remedy::Tell,
         }
     }
 
     #[test]
-    fn a_patch_holds_for_one_version_only() {
-        let patch = patch(&missed(), r#"[{"op":"add","path":"/a","value":1}]"#).unwrap();
-        let expected = json!([
-            { "op": "replace", "path": "/metadata/uid", "value": "u" },
-            { "op": "replace", "path": "/metadata/resourceVersion", "value": "9" },
-            { "op": "add", "path": "/a", "value": 1 },
-        ]);
-        assert_eq!(serde_json::to_value(&patch).unwrap(), expected);
+    fn a_write_holds_for_one_version_only() {
+        assert_eq!(same(&nightly()), json!({ "metadata": { "uid": "u", "resourceVersion": "9" } }));
     }
 
     #[test]
     fn an_event_is_on_the_workload_and_not_too_long() {
         let what = What::Refused("ü".repeat(2000));
-        let (event, regarding) = event(&News { id: missed().id, keys: missed().keys, what });
+        let (event, regarding) = event(&News { id: nightly().id, keys: nightly().keys, what });
         assert_eq!(regarding.api_version.as_deref(), Some("batch/v1"));
         assert_eq!(regarding.kind.as_deref(), Some("CronJob"));
         let note = event.note.unwrap();

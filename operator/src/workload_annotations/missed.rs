@@ -39,8 +39,8 @@ pub(super) struct Missed {
 /// What can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// These edits, as a JSON patch.
-    Patch(String),
+    /// Having it carried.
+    Carry,
     /// Nothing but telling: the template of a Job cannot change.
     Tell,
 }
@@ -104,11 +104,7 @@ pub(super) fn missed(
         WorkloadKind::Job if carried.keys.is_empty() => return None,
         WorkloadKind::Job => Remedy::Tell,
         _ if carried.edits.is_empty() => return None,
-        _ => {
-            let mut patch = String::new();
-            carried.edits.write(&mut patch);
-            Remedy::Patch(patch)
-        }
+        _ => Remedy::Carry,
     };
     Some(Missed {
         id: WorkloadId::of(kind, workload),
@@ -134,8 +130,7 @@ fn has_finished(job: &WatchedWorkload) -> bool {
     })
 }
 
-/// The workload as far as `carry` reads it. Every parent that is there stays, even if nothing is left in
-/// it, so that the edits are right for the whole object too.
+/// The workload as far as `carry` reads it.
 fn in_short(
     kind: WorkloadKind,
     workload: &WatchedWorkload,
@@ -187,9 +182,14 @@ mod tests {
         missed(kind, &workload, &Exclusions::new("own", &["lab".to_owned()]))
     }
 
-    /// The object once the remedy was applied to it, all of it.
+    /// The object as the webhook leaves it when it is asked once more.
     fn mended(kind: WorkloadKind, object: &Value) -> Value {
-        let Remedy::Patch(patch) = seen(kind, object).unwrap().remedy else { panic!("no patch") };
+        assert_eq!(seen(kind, object).unwrap().remedy, Remedy::Carry);
+        let text = object.to_string();
+        let read: Workload<'_> = inject::read(&text).unwrap();
+        let operation = Operation::Update(None);
+        let mut patch = String::new();
+        carry(kind, operation, &read, "shop", &PolicySet::default()).edits.write(&mut patch);
         let mut mended = object.clone();
         let patch: json_patch::Patch = serde_json::from_str(&patch).unwrap();
         json_patch::patch(&mut mended, &patch).unwrap();

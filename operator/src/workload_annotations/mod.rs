@@ -17,7 +17,7 @@ use kube::runtime::{
     events::{Recorder, Reporter},
     watcher::Event,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     context::{Context, FIELD_MANAGER},
@@ -26,6 +26,9 @@ use crate::{
 };
 use missed::{Missed, WorkloadId};
 use repairs::{News, Outcome, Repairs};
+
+/// Events that are written at a time.
+const EVENTS_AT_ONCE: usize = 4;
 
 /// The annotations of all workloads.
 pub(crate) struct WorkloadAnnotations {
@@ -37,6 +40,8 @@ pub(crate) struct WorkloadAnnotations {
     /// Since when the webhook answers, as Unix time.
     serving_since: Option<i64>,
     tasks: JoinSet<Option<(Missed, Outcome)>>,
+    /// Events that may be written at a time: there can be as many as Jobs.
+    telling: Arc<Semaphore>,
     is_forbidden: bool,
 }
 
@@ -51,6 +56,7 @@ impl WorkloadAnnotations {
             repairs: Repairs::default(),
             serving_since: None,
             tasks: JoinSet::new(),
+            telling: Arc::new(Semaphore::new(EVENTS_AT_ONCE)),
             is_forbidden: false,
         }
     }
@@ -116,6 +122,10 @@ impl WorkloadAnnotations {
                 "carried"
             }
             Outcome::Outdated => "outdated",
+            Outcome::NotCalled => {
+                tracing::warn!(%workload, "annotations were not carried: the API server did not ask the webhook; trying again");
+                "not-called"
+            }
             Outcome::Refused(error) => {
                 tracing::warn!(%workload, error, "annotations cannot be carried");
                 "refused"
@@ -140,7 +150,9 @@ impl WorkloadAnnotations {
 
     fn tell(&mut self, news: News) {
         let (context, recorder) = (Arc::clone(&self.context), self.recorder.clone());
+        let telling = Arc::clone(&self.telling);
         self.tasks.spawn(async move {
+            let _turn = telling.acquire_owned().await.ok()?;
             let (event, regarding) = apply::event(&news);
             let published = context.write(recorder.publish(&event, &regarding)).await;
             if let Err(error) = published

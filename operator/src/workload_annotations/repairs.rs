@@ -38,6 +38,8 @@ pub(super) enum Outcome {
     Refused(String),
     /// The operator lacks the right.
     Forbidden(String),
+    /// The API server did not ask the webhook.
+    NotCalled,
     /// It could not be tried.
     Failed(String),
 }
@@ -229,7 +231,7 @@ impl Repairs {
                 let what = What::Refused(why.clone());
                 Some(News { id: repaired.id, keys: repaired.keys, what })
             }
-            Outcome::Forbidden(_) | Outcome::Failed(_) => {
+            Outcome::NotCalled | Outcome::Forbidden(_) | Outcome::Failed(_) => {
                 case.fail(now);
                 None
             }

@@ -17,7 +17,7 @@ fn missed(name: &str, asked: u64, resource_version: i64) -> Missed {
         asked,
         resource_version: resource_version.to_string(),
         keys: vec!["sidecarpolicy.dev/inject".to_owned()],
-        remedy: Remedy::Patch("[]".to_owned()),
+        remedy: Remedy::Carry,
     }
 }
 
