@@ -23,8 +23,8 @@ pub struct SharedArguments {
     /// Least severe level that is logged, or a filter such as info,webhook=debug
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     pub log_level: String,
-    /// Collector that spans are sent to, by OTLP over HTTP: http://collector.monitoring:4318
-    #[arg(long)]
+    /// Address of the collector that spans are sent to, by OTLP over plain HTTP, usually at port 4318
+    #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<Uri>,
 }
 
