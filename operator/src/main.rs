@@ -27,13 +27,11 @@ use clap::Parser;
 use inject::Exclusions;
 use kube::Client;
 use runtime::{
-    arguments::SharedArguments,
     health::{self, Readiness},
     lease::Candidate,
     logging,
     metrics::Exposition,
     shutdown,
-    traces::Traces,
 };
 use tokio::sync::watch;
 
@@ -45,10 +43,10 @@ use rollout::RolloutPermissions;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let traces = match observe(&arguments.shared) {
+    let traces = match logging::start(&arguments.shared, "sidecar-policy-operator") {
         Ok(traces) => traces,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -61,15 +59,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Starts logging, and has spans sent where there is a collector.
-fn observe(arguments: &SharedArguments) -> anyhow::Result<Traces> {
-    let traces = Traces::to(arguments.otlp_endpoint.as_ref(), "sidecar-policy-operator")
-        .context("--otlp-endpoint")?;
-    logging::start(arguments.log_format, &arguments.log_level, &traces)
-        .context("--log-level cannot be read")?;
-    Ok(traces)
 }
 
 /// Serves health and metrics, and leads when it is this replica's turn, until asked to stop.

@@ -10,22 +10,38 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::{arguments::LogFormat, traces::Traces};
+use crate::{
+    arguments::{LogFormat, SharedArguments},
+    traces::{Traces, TracesError},
+};
 
 /// Every error of a watch or a request is handed to us, and told once. The library tells some with every
 /// try, and without the object that it was about.
 const TOLD_BY_US: &str = "kube_runtime::watcher=error,kube_client::client::builder=off";
 
-/// Starts logging for the whole process, and has its spans sent. The error says what of the filter cannot be read.
-pub fn start(format: LogFormat, level: &str, traces: &Traces) -> Result<(), ParseError> {
+/// Logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter cannot be read.
+    #[error("--log-level cannot be read: {0}")]
+    Level(#[from] ParseError),
+    /// Spans cannot be sent.
+    #[error("--otlp-endpoint: {0}")]
+    Traces(#[from] TracesError),
+}
+
+/// Starts logging for the whole process, and has the spans of the program `service` sent where there is a
+/// collector, from the runtime that this is called in.
+pub fn start(arguments: &SharedArguments, service: &'static str) -> Result<Traces, LoggingError> {
+    let traces = Traces::to(arguments.otlp_endpoint.as_ref(), service)?;
     let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr);
-    let lines = match format {
+    let lines = match arguments.log_format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.boxed(),
     };
-    let lines = lines.with_filter(filter(level)?);
+    let lines = lines.with_filter(filter(&arguments.log_level)?);
     registry().with(lines).with(traces.layer()).init();
-    Ok(())
+    Ok(traces)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, ParseError> {

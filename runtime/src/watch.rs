@@ -8,10 +8,12 @@ use kube::{
     Error::Api,
     runtime::{
         utils::{Backoff, StreamBackoff},
-        watcher::{DefaultBackoff, Error},
+        watcher::{DefaultBackoff, Error, Event},
     },
 };
 use tokio::time::Instant;
+
+use crate::logging::with_causes;
 
 /// Longest pause before a watch begins again. The API server may lack a custom resource definition,
 /// and work waits for that.
@@ -58,7 +60,7 @@ fn code(error: &Error) -> Option<u16> {
     Some(status.code)
 }
 
-/// Which interruptions of one watch are worth a log line.
+/// Logs the interruptions of one watch, those that are worth a line.
 #[derive(Debug, Default)]
 pub struct Interruptions {
     /// The HTTP status code of the last one that was told, if it had one, and when.
@@ -66,8 +68,30 @@ pub struct Interruptions {
 }
 
 impl Interruptions {
-    /// Whether this one is: it differs from the one before, or that was a while ago.
-    pub fn is_news(&mut self, error: &Error) -> bool {
+    /// Logs what the event says of the watch of this name: that it was interrupted, or goes on.
+    pub fn log<K>(&mut self, watch: &str, event: &Result<Event<K>, Error>) {
+        match event {
+            // The list that begins may fail yet.
+            Ok(Event::Init) => {}
+            Ok(_) => {
+                if self.end() {
+                    tracing::info!(watch, "the watch goes on");
+                }
+            }
+            Err(error) if !self.is_news(error) => {}
+            Err(error) if is_not_served(error) => tracing::error!(
+                watch,
+                "the custom resource definition is not there; waiting for it. The chart installs it, unless crds.install is false"
+            ),
+            Err(error) => {
+                let error = with_causes(error);
+                tracing::warn!(watch, error, "a watch was interrupted; it begins again");
+            }
+        }
+    }
+
+    /// Whether this one is worth a line: it differs from the one before, or that was a while ago.
+    fn is_news(&mut self, error: &Error) -> bool {
         let (code, now) = (code(error), Instant::now());
         let is_known = self.told.is_some_and(|(told, at)| told == code && now - at < REPEAT);
         if !is_known {
@@ -76,8 +100,8 @@ impl Interruptions {
         !is_known
     }
 
-    /// The watch has listed everything. Whether there was an interruption before.
-    pub fn end(&mut self) -> bool {
+    /// The watch tells something. Whether there was an interruption before.
+    fn end(&mut self) -> bool {
         self.told.take().is_some()
     }
 }

@@ -20,7 +20,6 @@ use runtime::{
     metrics::{self, Exposition},
     shutdown,
     tls::ServingCertificate,
-    traces::Traces,
 };
 use webhook::{
     cache::Cache,
@@ -54,11 +53,7 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     executor().enable_all().build()?.block_on(async {
-        let shared = &arguments.shared;
-        let traces = Traces::to(shared.otlp_endpoint.as_ref(), "sidecar-policy-webhook")
-            .context("--otlp-endpoint")?;
-        logging::start(shared.log_format, &shared.log_level, &traces)
-            .context("--log-level cannot be read")?;
+        let traces = logging::start(&arguments.shared, "sidecar-policy-webhook")?;
         let ended = run(arguments).await;
         traces.finish().await;
         ended

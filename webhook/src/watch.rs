@@ -12,7 +12,6 @@ use kube::{
 };
 use runtime::{
     health::Readiness,
-    logging::with_causes,
     tls::ServingCertificate,
     watch::{Interruptions, begin_again, is_not_served},
 };
@@ -157,34 +156,13 @@ fn changes<T: Send>(
     let metrics = metrics.clone();
     let mut interruptions = Interruptions::default();
     begin_again(events)
-        .inspect(move |event| match event {
-            // The list that begins may fail yet.
-            Ok(Event::Init) => {}
-            Ok(_) => {
-                if interruptions.end() {
-                    tracing::info!(watch = name, "the watch goes on");
-                }
-            }
-            Err(error) => {
+        .inspect(move |event| {
+            interruptions.log(name, event);
+            if event.is_err() {
                 metrics.count_interruption(name);
-                if interruptions.is_news(error) {
-                    report(name, error);
-                }
             }
         })
         .filter_map(|event| async { event.ok() })
-}
-
-fn report(watch: &str, error: &watcher::Error) {
-    if is_not_served(error) {
-        tracing::error!(
-            watch,
-            "the custom resource definition is not there; waiting for it. The chart installs it, unless crds.install is false"
-        );
-    } else {
-        let error = with_causes(error);
-        tracing::warn!(watch, error, "a watch was interrupted; it begins again");
-    }
 }
 
 /// Lists in pages, so that one object at a time is in memory.

@@ -5,7 +5,7 @@
 //! certificate until they have read the new one. What was trusted before stands in the webhook
 //! configurations, so that an operator that starts in the middle goes on there.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use runtime::watch::begin_again;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    CLOCK_INTERVAL, Certificate, Trusted, check, hand_on, pause_until,
+    CLOCK_INTERVAL, Certificate, Trusted, check, hand_on, measure, pause_until,
     plan::{OLD_AUTHORITIES, OLD_AUTHORITY_KEPT, later},
     secrets::{self, External},
 };
@@ -31,14 +31,15 @@ pub(super) async fn follow(
     let name = &context.certificate_secret;
     let mut events = std::pin::pin!(begin_again(watcher::watch_object(secrets, name)));
     let mut secret = Seen::NotYet;
+    let mut found = secrets::read_external(None);
     let mut changed = Timestamp::MIN;
     let mut next_look = Instant::now() + CLOCK_INTERVAL;
     loop {
         tokio::select! {
             Some(event) = events.next() => {
-                let before = secrets::read_external(secret.object());
                 check(&context, secret.see(event));
-                if secrets::read_external(secret.object()) != before {
+                let before = mem::replace(&mut found, secrets::read_external(secret.object()));
+                if found != before {
                     changed = Timestamp::now();
                 }
             }
@@ -47,8 +48,7 @@ pub(super) async fn follow(
         }
         let published = published.borrow_and_update().clone();
         let (Some(published), true) = (published, secret.is_known()) else { continue };
-        let found = secrets::read_external(secret.object());
-        measure(&context, &found);
+        measure(&context, found.authority(), found.leaf.as_ref().ok());
         let now = Timestamp::now();
         let plan = plan(&Facts { now, changed, found: &found, published: &published.authorities });
         next_look = Instant::now() + pause_until(plan.look_again, now);
@@ -70,14 +70,6 @@ pub(super) async fn follow(
             }
         }
     }
-}
-
-fn measure(context: &Context, found: &External) {
-    let expiry = |certificate: Option<&Certificate>| {
-        certificate.map_or(0, |certificate| certificate.not_after.as_second())
-    };
-    context.metrics.certificate_expires("authority", expiry(found.authority()));
-    context.metrics.certificate_expires("webhook", expiry(found.leaf.as_ref().ok()));
 }
 
 /// What is known.

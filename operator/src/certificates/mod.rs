@@ -103,6 +103,13 @@ fn check(context: &Context, seen: Result<(), watcher::Error>) {
     }
 }
 
+/// Says when the authority and the serving certificate end.
+fn measure(context: &Context, authority: Option<&Certificate>, leaf: Option<&Certificate>) {
+    let expiry = |certificate: &Certificate| certificate.not_after.as_second();
+    context.metrics.certificate_expires("authority", authority.map_or(0, expiry));
+    context.metrics.certificate_expires("webhook", leaf.map_or(0, expiry));
+}
+
 /// How long until this time, but for a look at the clock now and then.
 fn pause_until(time: Timestamp, now: Timestamp) -> Duration {
     let pause = Duration::try_from(now.duration_until(time)).unwrap_or_default();
@@ -166,7 +173,7 @@ impl Keeper {
                 published: &published.authorities,
                 proven: published.proven.as_deref(),
             });
-            self.measure(&authority, &leaf);
+            measure(&self.context, authority.trusted.first(), leaf.as_ref().ok());
             if let Step::WaitUntil(time) = step {
                 return pause_until(time, now);
             }
@@ -177,13 +184,6 @@ impl Keeper {
             }
         }
         RETRY_INTERVAL
-    }
-
-    fn measure(&self, authority: &secrets::Authority, leaf: &secrets::Leaf) {
-        let expiry = |certificate: &Certificate| certificate.not_after.as_second();
-        let metrics = &self.context.metrics;
-        metrics.certificate_expires("authority", authority.trusted.first().map_or(0, expiry));
-        metrics.certificate_expires("webhook", leaf.as_ref().map_or(0, expiry));
     }
 
     async fn take(

@@ -23,7 +23,7 @@ use tokio::{
     time::Instant,
 };
 
-use runtime::watch::{Interruptions, is_not_served};
+use runtime::watch::Interruptions;
 
 use super::{
     clashes::Clashes,
@@ -359,38 +359,17 @@ impl Reconciler {
         self.look_soon();
     }
 
-    /// The event of a watch; an error is reported.
+    /// The event of a watch; an error is logged and counted.
     pub(super) fn readable<K>(
         &mut self,
-        what: &'static str,
+        watch: &'static str,
         event: Result<Event<K>, watcher::Error>,
     ) -> Option<Event<K>> {
-        match event {
-            // The list that begins may fail yet.
-            Ok(Event::Init) => {}
-            Ok(_) => {
-                if self.interruptions.entry(what).or_default().end() {
-                    tracing::info!(what, "the watch goes on");
-                }
-            }
-            Err(ref error) => self.watch_failed(what, error),
+        self.interruptions.entry(watch).or_default().log(watch, &event);
+        if event.is_err() {
+            self.context.metrics.failed(Controller::Policy);
         }
         event.ok()
-    }
-
-    fn watch_failed(&mut self, what: &'static str, error: &watcher::Error) {
-        self.context.metrics.failed(Controller::Policy);
-        if !self.interruptions.entry(what).or_default().is_news(error) {
-            return;
-        }
-        if is_not_served(error) {
-            tracing::error!(
-                what,
-                "the custom resource definition is not there, so no policy is known; waiting for it. The chart installs it, unless crds.install is false"
-            );
-        } else {
-            tracing::warn!(what, error = %error, "cannot watch; trying again");
-        }
     }
 
     /// Has the replicas asked, and again a moment later.
@@ -473,7 +452,6 @@ impl Reconciler {
         changed.extend(self.rollouts.take_due(now.as_second()));
         changed.extend(self.keeper.due(now.as_second()));
         let published = self.published.clone();
-        let only_begun = self.has_only_begun;
         changed
             .into_iter()
             .filter_map(|id| {
@@ -498,7 +476,7 @@ impl Reconciler {
                     overhead,
                     coverage,
                     configuration,
-                    only_begun,
+                    only_begun: self.has_only_begun,
                     progress,
                     history,
                 };
