@@ -1,30 +1,27 @@
 //! What happens to a pod: which policies reach it, what goes in, and what people are told.
 
 mod cause;
+mod settlement;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    mem,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, mem};
 
 use crds::keys;
 
 use crate::{
     Conflict, Exclusions, Namespace, Notice, Policy, PolicySet, Reason,
     content::Content,
-    demands::GRACE_PERIOD,
     facts::{Added, Facts, PodFacts},
     journal::{Journal, MapEdits, MetadataEdits},
     json,
-    merge::{ANNOTATIONS, Merge, PodEdits, Taken},
+    merge::ANNOTATIONS,
     partition::{self, Places},
     pod::{Metadata, Pod, Spec},
     pod_security::Enforced,
     requests,
     select::{self, Lookup},
 };
+
+use settlement::{Edits, Settled, settle};
 
 /// Most bytes of the reasons why policies were left out; as many are kept free for other keys of ours.
 const SKIPPED_ROOM: usize = 16 << 10;
@@ -259,174 +256,6 @@ fn without_selected_labels<'a>(
     match labels.map(|(key, _)| key).find(|key| policies.selects_by(namespace, key)) {
         Some(label) => Err(Reason::Conflict(Conflict::SelectedLabel { label: label.clone() })),
         None => Ok(content),
-    }
-}
-
-/// How it ended for a candidate.
-enum Settled {
-    In { reason: Reason, notices: Vec<Notice> },
-    Out(Conflict),
-}
-
-type Edits<'s> = Option<(Journal, PodEdits<'s>)>;
-
-/// Finds the policies that go in together, each whole or not at all. An error is a part of the pod
-/// that cannot be read: then nothing goes in.
-fn settle<'s>(
-    pod: &Pod<'_>,
-    spec: &Spec<'_>,
-    enforced: Option<Enforced>,
-    candidates: &'s [Candidate<'_>],
-) -> Result<(Vec<Settled>, Edits<'s>), Conflict> {
-    let mut dropped: BTreeMap<usize, Conflict> = BTreeMap::new();
-    // Each policy gets one more chance, so that this ends.
-    let mut retried: BTreeSet<usize> = BTreeSet::new();
-    loop {
-        let enters = |position: &usize| !dropped.contains_key(position);
-        let is_sidecar = |name: &str| {
-            let entering = candidates.iter().enumerate().filter(|(position, _)| enters(position));
-            entering.into_iter().any(|(_, candidate)| {
-                candidate.policy.enforced && candidate.content.has_sidecar(name)
-            })
-        };
-        let separators = candidates.iter().flat_map(|candidate| candidate.content.separators());
-        let mut merge =
-            Merge::new(&pod.metadata, spec, enforced, is_sidecar, separators.collect())?;
-        let mut settled = attempt_all(&mut merge, candidates, &dropped)?;
-        // What such a policy took for its sidecar is the app's, and the others' to add to.
-        let of_the_app: Vec<(usize, Conflict)> = settled
-            .iter()
-            .enumerate()
-            .filter_map(|(position, settled)| match settled {
-                Settled::Out(conflict)
-                    if !dropped.contains_key(&position)
-                        && candidates[position].policy.enforced
-                        && names_container(&candidates[position].content, spec) =>
-                {
-                    Some((position, conflict.clone()))
-                }
-                _ => None,
-            })
-            .collect();
-        if !of_the_app.is_empty() {
-            dropped.extend(of_the_app);
-            continue;
-        }
-        let misplaced = merge.misplaced(merge.sidecars());
-        if !misplaced.is_empty() {
-            // What gives way may be all that kept others out. Those that gave way stay out, so that
-            // this ends.
-            dropped.retain(|_, conflict| {
-                matches!(
-                    conflict,
-                    Conflict::PlacementTarget { .. } | Conflict::PlacementCycle { .. }
-                )
-            });
-            dropped.extend(misplaced.into_iter().map(|found| (found.policy, found.conflict)));
-            continue;
-        }
-        // What gave way may have kept another policy out that brings the target of a third.
-        let placeable: Vec<usize> = dropped
-            .iter()
-            .filter(|(position, conflict)| {
-                matches!(conflict, Conflict::PlacementTarget { .. })
-                    && !retried.contains(*position)
-                    && merge.has_targets(&candidates[**position].content)
-            })
-            .map(|(position, _)| *position)
-            .collect();
-        if !placeable.is_empty() {
-            dropped.retain(|position, _| !placeable.contains(position));
-            retried.extend(placeable);
-            continue;
-        }
-        check_audited_placement(&merge, candidates, &mut settled);
-        return Ok((settled, merge.into_journal()?));
-    }
-}
-
-/// Attempts each policy in order against the pod and the policies before it.
-fn attempt_all<'s>(
-    merge: &mut Merge<'_, 's>,
-    candidates: &'s [Candidate<'_>],
-    dropped: &BTreeMap<usize, Conflict>,
-) -> Result<Vec<Settled>, Conflict> {
-    let mut settled: Vec<Option<Settled>> = candidates
-        .iter()
-        .enumerate()
-        .map(|(position, _)| dropped.get(&position).cloned().map(Settled::Out))
-        .collect();
-    // A policy may need a volume, or a grace period, that one after it brings; a second call would
-    // find it there. So it waits until nothing more comes.
-    loop {
-        let mut progress = false;
-        let mut waiting = Vec::new();
-        for (position, candidate) in candidates.iter().enumerate() {
-            if settled[position].is_some() {
-                continue;
-            }
-            match attempt(merge, position, candidate) {
-                Err(conflict @ Conflict::MalformedPod(_)) => return Err(conflict),
-                Err(
-                    conflict @ (Conflict::VolumeMissing { .. }
-                    | Conflict::Demand { reason: GRACE_PERIOD, .. }),
-                ) => {
-                    waiting.push((position, conflict));
-                }
-                Err(conflict) => settled[position] = Some(Settled::Out(conflict)),
-                Ok(done) => {
-                    settled[position] = Some(done);
-                    progress = true;
-                }
-            }
-        }
-        if waiting.is_empty() || !progress {
-            for (position, conflict) in waiting {
-                settled[position] = Some(Settled::Out(conflict));
-            }
-            return Ok(settled.into_iter().flatten().collect());
-        }
-    }
-}
-
-fn attempt<'s>(
-    merge: &mut Merge<'_, 's>,
-    position: usize,
-    candidate: &'s Candidate<'_>,
-) -> Result<Settled, Conflict> {
-    let additions = merge.attempt(candidate.policy, &candidate.content)?;
-    let notices = additions.notices.clone();
-    if !candidate.policy.enforced {
-        return Ok(Settled::In { reason: Reason::WouldInject, notices });
-    }
-    let reason = if additions.nothing_new { Reason::AlreadyInjected } else { Reason::Injected };
-    merge.take(position, additions);
-    Ok(Settled::In { reason, notices })
-}
-
-/// Whether a sidecar of the policy has the name of a container of the pod.
-fn names_container(content: &Content, spec: &Spec<'_>) -> bool {
-    let containers = spec.init_containers.iter().chain(&spec.containers).flatten();
-    containers.into_iter().any(|container| content.has_sidecar(container.name.as_str()))
-}
-
-/// An audited policy takes no place, but is told whether it would have one.
-fn check_audited_placement<'s>(
-    merge: &Merge<'_, 's>,
-    candidates: &'s [Candidate<'_>],
-    settled: &mut [Settled],
-) {
-    for (position, candidate) in candidates.iter().enumerate() {
-        if candidate.policy.enforced || !matches!(settled[position], Settled::In { .. }) {
-            continue;
-        }
-        let own = candidate.content.sidecars.iter();
-        let own = own.map(|sidecar| Taken { sidecar, policy: position });
-        let all: Vec<Taken<'s>> = merge.sidecars().iter().copied().chain(own).collect();
-        let misplaced = merge.misplaced(&all).into_iter().find(|found| found.policy == position);
-        if let Some(misplaced) = misplaced {
-            settled[position] = Settled::Out(misplaced.conflict);
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     select,
 };
 
-use super::{Candidate, Decision, Settled, named};
+use super::{Candidate, Decision, named, settlement::Settled};
 
 /// Most conflicts of a pod whose causes are looked for: for each one, all policies that reach the
 /// namespace are gone through.

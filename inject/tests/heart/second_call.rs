@@ -73,6 +73,38 @@ fn a_volume_of_a_later_policy_is_waited_for() {
 }
 
 #[test]
+fn a_policy_that_left_its_name_to_the_app_is_asked_again_once_that_kept_its_rival_out() {
+    let mounting = |kind: &str, side: &str, volume: &str, priority: i32| {
+        json!({"priority": priority,
+            "sidecars": [{"name": side, "image": "s:1", "type": kind}],
+            "volumes": [{"name": volume, "emptyDir": {}}],
+            "appContainers": [{"volumeMounts": [{"name": volume, "mountPath": "/logs"}]}]})
+    };
+    let policies = || {
+        vec![
+            shop(
+                "brings-data",
+                json!({"sidecars": [{"name": "two", "image": "s:2"}],
+                    "volumes": [{"name": "data", "emptyDir": {}}]}),
+            ),
+            shop("named-alike", mounting("Container", "one", "data", 0)),
+            shop("rival", mounting("Sidecar", "two", "logs", 1)),
+        ]
+    };
+    let mut pod = api_pod();
+    let named_alike = json!({"name": "one", "image": "s:1",
+        "volumeMounts": [{"name": "data", "mountPath": "/logs"}]});
+    pod["spec"]["containers"].as_array_mut().unwrap().push(named_alike);
+    let first = run(policies(), &pod);
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}\nthen {}", first.patch, second.patch);
+    for policy in ["shop/brings-data", "shop/named-alike", "shop/rival"] {
+        let went_in = |seen: &Seen| matches!(seen.reason(policy), "Injected" | "AlreadyInjected");
+        assert_eq!(went_in(&first), went_in(&second), "{policy}");
+    }
+}
+
+#[test]
 fn the_apps_sources_of_variables_decide_over_ours() {
     let source = |name: &str| json!({"configMapRef": {"name": name}});
     let policies = || {
