@@ -34,7 +34,7 @@ test-faults: binaries ## Kill and stop the processes of installation and cluster
 
 .PHONY: test-long fuzz
 test-long: ## Run the property tests with 10 000 cases each (PROPTEST_CASES), instead of 256; several minutes.
-	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --no-fail-fast --workspace --exclude e2e
+	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --no-fail-fast --profile checked --workspace --exclude e2e
 fuzz: ## Fuzz the heart, each target for FUZZ_SECONDS (60). What breaks it is left in inject/fuzz/artifacts.
 	inject/fuzz/run
 

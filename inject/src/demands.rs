@@ -6,9 +6,6 @@ use serde_json::{Map, Value, json};
 
 use crate::validation::{self, Stage};
 
-/// The stable word where a hook sleeps too long; another policy may still raise the grace period.
-pub(crate) const GRACE_PERIOD: &str = "GracePeriodTooShort";
-
 /// What is known of a pod.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PodTraits<'a> {
@@ -211,7 +208,7 @@ impl Kind {
     /// The stable word for a demand that is not met.
     fn reason(&self) -> &'static str {
         match self {
-            Self::GracePeriod(_) => GRACE_PERIOD,
+            Self::GracePeriod(_) => "GracePeriodTooShort",
             Self::NamedSystem { .. } | Self::NotOnWindows | Self::NotOnLinux => "OSMismatch",
             Self::Restarts => "RestartPolicyConflict",
             Self::UserNamespace | Self::NoUserNamespace => "UserNamespaceConflict",

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     Conflict, Notice, Reason,
     content::Content,
-    demands::GRACE_PERIOD,
     journal::Journal,
     merge::{Merge, PodEdits, Taken},
     pod::{Pod, Spec},
@@ -98,8 +97,9 @@ impl<'s, 'a> Rounds<'s, 'a> {
         let mut settled: Vec<Option<Settled>> = positions
             .map(|position| self.dropped.get(&position).cloned().map(Settled::Out))
             .collect();
-        // A policy may need a volume, or a grace period, that one after it brings; a second call would
-        // find it there. So it waits until nothing more comes.
+        // A policy may need what one after it brings, such as a volume or a grace period, or bring
+        // nothing but what others bring too; a second call would find it there. So it waits until
+        // nothing more comes.
         loop {
             let mut progress = false;
             let mut waiting = Vec::new();
@@ -111,7 +111,9 @@ impl<'s, 'a> Rounds<'s, 'a> {
                     Err(conflict @ Conflict::MalformedPod(_)) => return Err(conflict),
                     Err(
                         conflict @ (Conflict::VolumeMissing { .. }
-                        | Conflict::Demand { reason: GRACE_PERIOD, .. }),
+                        | Conflict::Demand { .. }
+                        | Conflict::PodSecurity { .. }
+                        | Conflict::PodResources { .. }),
                     ) => {
                         waiting.push((position, conflict));
                     }

@@ -105,6 +105,22 @@ fn a_policy_that_left_its_name_to_the_app_is_asked_again_once_that_kept_its_riva
 }
 
 #[test]
+fn a_policy_of_which_others_bring_everything_is_in_on_the_first_call_already() {
+    let volumes = json!([{"name": "data", "emptyDir": {}}]);
+    let policies = || {
+        let demanding =
+            json!({"volumes": volumes, "pod": {"shareProcessNamespace": true}, "priority": 1});
+        vec![shop("demanding", demanding), shop("plain", json!({"volumes": volumes}))]
+    };
+    // The API server takes no such pod, but may ask about it.
+    let pod = pod_with_spec(json!({"hostPID": true, "shareProcessNamespace": true}));
+    let first = run(policies(), &pod);
+    assert_eq!(first.reason("shop/demanding"), "AlreadyInjected");
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
 fn the_apps_sources_of_variables_decide_over_ours() {
     let source = |name: &str| json!({"configMapRef": {"name": name}});
     let policies = || {
