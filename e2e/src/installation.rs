@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use serde_json::Value;
+
 use crate::command::{Answer, kubectl, run};
 
 /// Namespace of the operator.
@@ -13,6 +15,9 @@ pub const WEBHOOK: &str = "deployment/sidecar-policy-webhook";
 /// The Deployment of the operator.
 pub const OPERATOR: &str = "deployment/sidecar-policy-operator";
 
+/// Our custom resource definitions.
+const DEFINITIONS: [&str; 2] =
+    ["crd/sidecarpolicies.sidecarpolicy.dev", "crd/clustersidecarpolicies.sidecarpolicy.dev"];
 const ROLLOUT_TIMEOUT: &str = "--timeout=120s";
 
 /// Fails unless chart and webhook are there and ready; asked once a test run.
@@ -82,6 +87,48 @@ impl Drop for WebhookDown {
         let replicas = format!("--replicas={}", self.replicas);
         let _ = kubectl(&["scale", WEBHOOK, &replicas, "-n", NAMESPACE]);
     }
+}
+
+/// Our custom resource definitions gone, and with them every policy. Brought back when this is
+/// dropped, so that a failing test leaves them for the next; the policies are not.
+pub struct WithoutDefinitions;
+
+impl WithoutDefinitions {
+    /// Deletes the definitions and waits until they and all policies are gone.
+    #[must_use]
+    #[track_caller]
+    pub fn delete() -> Self {
+        let without = Self;
+        let _ =
+            kubectl(&[&["delete", "--timeout=90s"], &DEFINITIONS[..]].concat()).expect_success();
+        without
+    }
+
+    /// Has the chart bring them back, which restarts nothing.
+    pub fn recover(self) {
+        drop(self);
+    }
+}
+
+impl Drop for WithoutDefinitions {
+    fn drop(&mut self) {
+        drop(InstalledAgain);
+    }
+}
+
+/// The containers of operator and webhook: the name of the pod, and how often it was restarted.
+#[must_use]
+#[track_caller]
+pub fn containers() -> Vec<(String, Value)> {
+    let selector = "--selector=app.kubernetes.io/component in (operator, webhook)";
+    let pods = kubectl_here(&["get", "pods", selector, "-o", "json"]);
+    let mut pods: Value = serde_json::from_str(&pods).expect("kubectl prints JSON");
+    let pods = pods["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let of_pod = |pod: Value| {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        (name, pod["status"]["containerStatuses"][0]["restartCount"].clone())
+    };
+    pods.into_iter().map(of_pod).collect()
 }
 
 /// Installs the chart as `e2e/install` does when this is dropped, so that a failing test leaves it as

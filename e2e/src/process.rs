@@ -82,7 +82,8 @@ impl Process {
     #[must_use]
     pub fn ask(&self, scheme: &str, path: &str, body: Option<&str>) -> Answer {
         let url = format!("{scheme}://{}{path}", self.address);
-        let mut arguments = vec!["curl", "--silent", "--fail", "--insecure", "--max-time", "3"];
+        let mut arguments =
+            vec!["curl", "--silent", "--fail-with-body", "--insecure", "--max-time", "3"];
         if body.is_some() {
             arguments.extend(["--header", "Content-Type: application/json", "--data-binary", "@-"]);
         }

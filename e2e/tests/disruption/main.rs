@@ -6,6 +6,8 @@
     reason = "a test reports what went wrong by panicking"
 )]
 
+mod definitions;
+
 use std::time::{Duration, Instant};
 
 use e2e::installation::{
