@@ -12,6 +12,7 @@ mod clashes;
 mod conflicts;
 mod corpus;
 mod mirror_pods;
+mod operator_limits;
 mod pod_security;
 mod reinvocation;
 mod repetition;
