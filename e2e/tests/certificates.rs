@@ -15,10 +15,13 @@ use e2e::load::PodCreation;
 use e2e::{Pod, TestNamespace, command, eventually, manifests};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const DRY_RUN_NAMESPACE: &str = "sidecar-policy-dry-run";
 const LEAF: &str = "secret/sidecar-policy-webhook-certificate";
+const AUTHORITY: &str = "secret/sidecar-policy-authority";
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const CONFIGURATIONS: [&str; 2] =
     ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 
@@ -181,7 +184,7 @@ fn a_new_authority_is_trusted_before_it_signs_and_no_call_fails() {
     namespace.apply_policy(&manifests::policy("watcher", "api"));
     let creation = PodCreation::start(namespace.name(), "api", "watcher");
     let (old, old_leaf) = (trusted_by(CONFIGURATIONS[0]), leaf());
-    kubectl_here(&["delete", "secret", "sidecar-policy-authority"]);
+    kubectl_here(&["delete", AUTHORITY]);
     let mut seen: Vec<(bool, bool)> = Vec::new();
     eventually("the serving certificate is of the new authority", DEADLINE, || {
         // The certificate is read last: where it is new, what it needs was there before.
@@ -200,6 +203,58 @@ fn a_new_authority_is_trusted_before_it_signs_and_no_call_fails() {
     creation.assert_all_injected();
 }
 
+/// The hour is counted from the beginnings of the certificates, which an operator has as facts whenever
+/// it was started. So this test need not wait for it: it writes a certificate that is so old.
+#[test]
+fn the_authority_before_is_dropped_an_hour_after_the_certificate_switched() {
+    let namespace = TestNamespace::create("dropped");
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let creation = PodCreation::start(namespace.name(), "api", "watcher");
+    let before = trusted_by(CONFIGURATIONS[0]);
+    let next = Authority::new("e2e next");
+    let _own_again = OwnAuthorityAgain;
+    let old_leaf = leaf();
+    write_authority(&next, &before[0]);
+    eventually("the serving certificate is of the next authority", DEADLINE, || {
+        if leaf() == old_leaf { Err("still the former".to_owned()) } else { Ok(()) }
+    });
+    wait_until_trusted(&next);
+
+    // It counts as made an hour before it was, so that clocks that are behind accept it.
+    let due = OffsetDateTime::now_utc() + Duration::from_secs(20);
+    let (certificate, key) = next.sign(due - 2 * HOUR);
+    let data = json!({"stringData": {"tls.crt": certificate, "tls.key": key}}).to_string();
+    kubectl_here(&["patch", LEAF, "--type=merge", "--patch", &data]);
+    eventually("only the next authority is trusted", DEADLINE, || {
+        let trusted = CONFIGURATIONS.map(trusted_by);
+        let is_dropped = trusted.iter().any(|all| !all.contains(&before[0]));
+        // A certificate knows whole seconds only.
+        let is_due = OffsetDateTime::now_utc() + Duration::from_secs(1) >= due;
+        assert!(is_due || !is_dropped, "dropped too soon: {trusted:?}");
+        let only_next = trusted.iter().all(|all| *all == [next.pem.clone()]);
+        if only_next { Ok(()) } else { Err(format!("{trusted:?}")) }
+    });
+    assert_served();
+    creation.assert_all_injected();
+}
+
+/// Makes an authority sign from now on, with another one still trusted.
+fn write_authority(authority: &Authority, old: &str) {
+    let bundle = format!("{}{old}", authority.pem);
+    let key = authority.issuer.key().serialize_pem();
+    let data = json!({"stringData": {"ca.crt": bundle, "ca.key": key}}).to_string();
+    kubectl_here(&["patch", AUTHORITY, "--type=merge", "--patch", &data]);
+}
+
+/// Has the operator make an authority of its own again when this is dropped.
+struct OwnAuthorityAgain;
+
+impl Drop for OwnAuthorityAgain {
+    fn drop(&mut self) {
+        let _ = command::kubectl(&["delete", AUTHORITY, "-n", installation::NAMESPACE]);
+    }
+}
+
 /// An authority of the test's own, as an issuer of cert-manager would have one.
 struct Authority {
     pem: String,
@@ -212,19 +267,23 @@ impl Authority {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.not_after = date_time_ymd(2032, 1, 1);
+        parameters.not_before = OffsetDateTime::now_utc() - 3 * HOUR;
+        parameters.not_after = date_time_ymd(2042, 1, 1);
         let pem = parameters.self_signed(&key).expect("a certificate can be made").pem();
         Self { pem, issuer: Issuer::new(parameters, key) }
     }
 
     /// Certificate and key, as PEM, for the webhook's Service.
-    fn sign(&self) -> (String, String) {
+    fn sign(&self, not_before: OffsetDateTime) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");
         let name = "sidecar-policy-webhook.sidecar-policy-system.svc";
-        let names = [name, "sidecar-policy-webhook.sidecar-policy-system"].map(ToOwned::to_owned);
+        let of_cluster = format!("{name}.cluster.local");
+        let names = [name, &of_cluster, "sidecar-policy-webhook.sidecar-policy-system"];
+        let names = names.map(ToOwned::to_owned);
         let mut parameters = CertificateParams::new(names).expect("names");
         parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.not_after = date_time_ymd(2031, 1, 1);
+        parameters.not_before = not_before;
+        parameters.not_after = date_time_ymd(2041, 1, 1);
         let signed = parameters.signed_by(&key, &self.issuer).expect("it can be signed");
         (signed.pem(), key.serialize_pem())
     }
@@ -290,7 +349,7 @@ fn with_cert_manager_the_authority_of_the_secret_is_published() {
     assert_served();
 
     let first = Authority::new("first");
-    let former = first.sign();
+    let former = first.sign(OffsetDateTime::now_utc());
     write_as_cert_manager(&former, &first.pem);
     wait_until_trusted(&first);
     assert_served();
@@ -306,7 +365,7 @@ fn with_cert_manager_the_authority_of_the_secret_is_published() {
     write_as_cert_manager(&former, &format!("{}{}", second.pem, first.pem));
     wait_until_trusted(&second);
     assert_served();
-    write_as_cert_manager(&second.sign(), &second.pem);
+    write_as_cert_manager(&second.sign(OffsetDateTime::now_utc()), &second.pem);
     assert_served();
     assert!(trusted_by(CONFIGURATIONS[0]).contains(&first.pem), "the former stays for a while");
 
