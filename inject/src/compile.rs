@@ -3,7 +3,7 @@
 use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 
 use crate::{
-    Amount, Invalid, Policy, PolicyId, Selector, body::Body, expression::Expression,
+    Invalid, Policy, PolicyId, Selector, Share, body::Body, expression::Expression,
     parameters::Parameters, policy::MatchCondition, problem::Problems, revision::revision,
     validation,
 };
@@ -48,7 +48,7 @@ pub fn compile(
         failure_policy: spec.failure_policy,
         pod_selector,
         namespace_selector,
-        partition: Amount::partition(spec.rollout.as_ref()),
+        partition: Share::partition(spec.rollout.as_ref()),
         activation: spec.activation,
         opt_out: spec.opt_out,
         operating_system: spec.os,

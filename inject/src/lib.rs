@@ -57,7 +57,7 @@ pub use identity::PolicyId;
 pub use injection::{Decision, Outcome, Request, inject};
 pub use journal::Journal;
 pub use notice::Notice;
-pub use partition::{Amount, Place, Share, previous_revision};
+pub use partition::{Place, Share, previous_revision};
 pub use pod::{Entries, Metadata, Owner, Pod, Text};
 pub use policy::{ContainerList, Policy};
 pub use policy_set::PolicySet;

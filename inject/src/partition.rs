@@ -15,54 +15,33 @@ use crate::{Policy, Request, json, pod::Pod, select::Lookup};
 /// How many places there are: hundredths of a percent.
 const PLACES: u32 = 10_000;
 
-/// A number of pods, or a percentage of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// So many pods.
-    Pods(i64),
-    /// So many of a hundred.
-    Percent(i64),
-}
+/// The part of a policy's order of pods that stays behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share(u32);
 
-impl Amount {
-    /// Reads a number or text such as `10%`; the schema lets nothing else through, and anything else
-    /// is no pod.
+impl Share {
+    /// Reads a percentage such as `10%`; the schema lets nothing else through but 0, and anything else is no
+    /// pod.
     #[must_use]
-    pub fn read(value: &Value) -> Self {
-        let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse().ok());
-        percent.map_or_else(|| Self::Pods(value.as_i64().unwrap_or(0)), Self::Percent)
+    pub fn read(partition: &Value) -> Self {
+        let percent = partition.as_str().and_then(|text| text.strip_suffix('%')?.parse().ok());
+        let percent: u32 = percent.unwrap_or(0);
+        Self(percent.min(100) * (PLACES / 100))
     }
 
     /// `spec.rollout.partition`: the pods that stay on the previous revision.
     #[must_use]
     pub fn partition(rollout: Option<&Rollout>) -> Self {
         let partition = rollout.and_then(|rollout| rollout.partition.as_ref());
-        partition.map_or(Self::Pods(0), Self::read)
+        partition.map(Self::read).unwrap_or_default()
     }
 
     /// Whether it is no pod at all.
     #[must_use]
     pub fn is_none(self) -> bool {
-        matches!(self, Self::Pods(..=0) | Self::Percent(..=0))
+        self.0 == 0
     }
 
-    /// The share that this is of so many pods.
-    #[must_use]
-    pub fn share(self, pods: i64) -> Share {
-        let whole = |count: i64| u128::try_from(count).unwrap_or(0);
-        let places = match self {
-            Self::Percent(percent) => whole(percent) * u128::from(PLACES) / 100,
-            Self::Pods(count) => (whole(count) * u128::from(PLACES)).div_ceil(whole(pods).max(1)),
-        };
-        Share(u32::try_from(places).map_or(PLACES, |places| places.min(PLACES)))
-    }
-}
-
-/// The part of a policy's order of pods that stays behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share(u32);
-
-impl Share {
     /// Whether the pod of this place stays behind.
     #[must_use]
     pub fn keeps(self, place: Place) -> bool {
@@ -228,21 +207,18 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(json!("0%"), 1000, 0)]
-    #[case(json!(0), 1000, 0)]
-    #[case(json!("30%"), 7, 3000)]
-    #[case(json!(300), 1000, 3000)]
-    #[case(json!(1), 3, 3334)]
-    #[case(json!(5), 0, 10_000)]
-    #[case(json!(5), 4, 10_000)]
-    #[case(json!("100%"), 0, 10_000)]
-    #[case(json!("nonsense"), 10, 0)]
-    #[case(json!(-1), 10, 0)]
-    #[case(json!(i64::MAX), i64::MAX, 10_000)]
-    fn shares(#[case] partition: Value, #[case] pods: i64, #[case] places: u32) {
-        let amount = Amount::read(&partition);
-        assert_eq!(amount.share(pods), Share(places));
-        assert_eq!(amount.is_none(), places == 0);
+    #[case(json!("0%"), 0)]
+    #[case(json!(0), 0)]
+    #[case(json!("30%"), 3000)]
+    #[case(json!("100%"), 10_000)]
+    #[case(json!("4294967295%"), 10_000)]
+    #[case(json!("-1%"), 0)]
+    #[case(json!("nonsense"), 0)]
+    #[case(json!(300), 0)]
+    fn shares(#[case] partition: Value, #[case] places: u32) {
+        let share = Share::read(&partition);
+        assert_eq!(share, Share(places));
+        assert_eq!(share.is_none(), places == 0);
     }
 
     #[test]
@@ -263,7 +239,7 @@ mod tests {
     #[test]
     fn the_share_holds_in_expectation() {
         let kept = |places: Vec<Place>| {
-            let share = Amount::Percent(30).share(0);
+            let share = Share::read(&json!("30%"));
             places.into_iter().filter(|place| share.keeps(*place)).count()
         };
         let count = 10_000_u32;

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt};
 use crds::{Activation, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
 
 use crate::{
-    Amount, PolicyId, Selector, Share, body::Body, expression::Expression, parameters::Parameters,
+    PolicyId, Selector, Share, body::Body, expression::Expression, parameters::Parameters,
     partition::Previous,
 };
 
@@ -30,7 +30,7 @@ pub struct Policy {
     /// Labels of the namespaces that are reached.
     pub namespace_selector: Selector,
     /// The pods that stay on the previous revision, once it is [known](Policy::keeping).
-    pub partition: Amount,
+    pub partition: Share,
     pub(crate) activation: Activation,
     pub(crate) opt_out: OptOut,
     pub(crate) operating_system: OperatingSystem,

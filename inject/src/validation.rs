@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use crds::{OperatingSystem, PolicySpec, Sidecar, SidecarType, Volume};
 use k8s_openapi::api::core::v1 as core;
 
-use crate::{partition::Amount, problem::Problems};
+use crate::problem::Problems;
 
 pub(crate) use app_containers::check as app_containers;
 pub(crate) use files::{ANNOTATION_BYTES, check as files};
@@ -97,7 +97,8 @@ pub(crate) fn spec(spec: &PolicySpec, problems: &mut Problems) {
 /// Webhook and operator know different numbers of pods at times, and would disagree which of them are
 /// so many.
 fn partition(spec: &PolicySpec, problems: &mut Problems) {
-    if matches!(Amount::partition(spec.rollout.as_ref()), Amount::Pods(1..)) {
+    let partition = spec.rollout.as_ref().and_then(|rollout| rollout.partition.as_ref());
+    if partition.and_then(serde_json::Value::as_i64).is_some_and(|pods| pods > 0) {
         let message = "is a number of pods; write a percentage, such as \"10%\"";
         problems.add("spec.rollout.partition", message);
     }

@@ -19,8 +19,7 @@ use serde_json::Value;
 
 use crate::{
     cache::{Snapshot, Unusable},
-    policy_object::PolicyObject,
-    previous::{WatchedPolicy, kept},
+    previous::WatchedPolicy,
 };
 
 /// A change of something that is watched.
@@ -146,7 +145,7 @@ impl Known {
         let id = watched.object.id();
         let unusable = self.snapshot.unusable.get(&id);
         match self.snapshot.policies.get(&id) {
-            Some(known) if is_of(known, unusable, &watched.object) => {
+            Some(known) if is_of(known, unusable, watched) => {
                 Compiled::Served { policy: Arc::clone(known), previous: unusable.cloned() }
             }
             _ => compiled(watched),
@@ -246,11 +245,12 @@ enum PreviousError {
 
 /// Whether a policy was compiled from this spec: the API server counts its generations. Its status
 /// counts only with a partition.
-fn is_of(policy: &Policy, unusable: Option<&Unusable>, object: &PolicyObject) -> bool {
-    let keeps_the_same = || match kept(object) {
-        Some((revision, _)) if unusable.is_some_and(|found| found.revision == revision) => true,
-        kept => policy.kept() == kept.as_ref().map(|(revision, share)| (revision.as_str(), *share)),
+fn is_of(policy: &Policy, unusable: Option<&Unusable>, watched: &WatchedPolicy) -> bool {
+    let keeps_the_same = || match &watched.previous {
+        Some(kept) if unusable.is_some_and(|found| found.revision == kept.revision) => true,
+        kept => policy.kept() == kept.as_ref().map(|kept| (kept.revision.as_str(), kept.share)),
     };
+    let object = &watched.object;
     object.metadata.uid.as_deref() == Some(policy.uid.as_str())
         && object.metadata.generation == Some(policy.generation)
         && (policy.partition.is_none() || keeps_the_same())
@@ -280,14 +280,15 @@ fn compile_policy(
     let spec = PolicySpec::deserialize(&object.spec)?;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let policy = compile(object.id(), uid, generation, &spec)?;
-    let Some((revision, share)) = kept(object) else { return Ok((policy, None)) };
+    let Some(kept) = &watched.previous else { return Ok((policy, None)) };
     // It may be there the next time.
-    let Some(content) = &watched.previous else { return Ok((policy, None)) };
-    match compile_previous(&policy, &spec, content, &revision) {
-        Ok(previous) => Ok((policy.keeping(previous, share), None)),
+    let Some(content) = &kept.content else { return Ok((policy, None)) };
+    let revision = &kept.revision;
+    match compile_previous(&policy, &spec, content, revision) {
+        Ok(previous) => Ok((policy.keeping(previous, kept.share), None)),
         Err(error) => {
             tracing::warn!(policy = %policy.id, revision, %error, "no pod is kept at the previous revision");
-            Ok((policy, Some(Unusable { revision, why: error.to_string() })))
+            Ok((policy, Some(Unusable { revision: revision.clone(), why: error.to_string() })))
         }
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::{policy_object::PolicyObject, previous::kept};
 
 fn policy(namespace: Option<&str>, name: &str, generation: i64, image: &str) -> WatchedPolicy {
     let object = serde_json::from_value(json!({
@@ -180,7 +181,10 @@ fn partitioned(partition: &str, status: Value, previous: Option<&str>) -> Watche
     let mut watched = policy(Some("shop"), "a", 2, "helper:2");
     watched.object.spec["rollout"] = json!({ "partition": partition });
     watched.object.status = status;
-    watched.previous = previous.map(|image| content(image).0);
+    watched.previous = kept(&watched.object);
+    if let Some(kept) = &mut watched.previous {
+        kept.content = previous.map(|image| content(image).0);
+    }
     watched
 }
 

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use crds::{PolicySpec, PolicyStatus};
-use inject::{Amount, PolicyId, Share, previous_revision, revision, revision_name};
+use inject::{PolicyId, Share, previous_revision, revision, revision_name};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::{Api, Client, runtime::watcher::Event};
 use runtime::logging::with_causes;
@@ -29,20 +29,31 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct WatchedPolicy {
     /// The policy.
     pub(crate) object: PolicyObject,
-    /// The content of the revision that it keeps pods at, if there is one and it could be read.
-    pub(crate) previous: Option<Value>,
+    /// The revision that it keeps pods at, if there is one.
+    pub(crate) previous: Option<Previous>,
 }
 
-/// The revision that a policy keeps pods at, and which share of them, by its spec and status.
-pub(crate) fn kept(object: &PolicyObject) -> Option<(String, Share)> {
-    let partition = Amount::read(object.spec.pointer("/rollout/partition")?);
-    if partition.is_none() {
+/// The revision that a policy keeps a share of the pods at.
+#[derive(Clone, Debug)]
+pub(crate) struct Previous {
+    /// Its name.
+    pub(crate) revision: String,
+    /// The pods.
+    pub(crate) share: Share,
+    /// What it puts in, if that could be read.
+    pub(crate) content: Option<Value>,
+}
+
+/// The revision that a policy keeps pods at, by its spec and status; its content is not read yet.
+pub(crate) fn kept(object: &PolicyObject) -> Option<Previous> {
+    let share = Share::read(object.spec.pointer("/rollout/partition")?);
+    if share.is_none() {
         return None;
     }
     let spec = PolicySpec::deserialize(&object.spec).ok()?;
     let status = PolicyStatus::deserialize(&object.status).ok()?;
-    let previous = previous_revision(&status, &revision(&spec))?;
-    Some((previous.to_owned(), partition.share(status.pods.injected)))
+    let revision = previous_revision(&status, &revision(&spec))?.to_owned();
+    Some(Previous { revision, share, content: None })
 }
 
 /// Reads contents, and keeps those that are in use.
@@ -75,18 +86,23 @@ impl Contents {
 
     async fn bring_to(&self, object: PolicyObject) -> WatchedPolicy {
         let policy = object.id();
-        let Some((revision, _)) = kept(&object) else {
+        let Some(mut previous) = kept(&object) else {
             self.forget(&policy);
             return WatchedPolicy { object, previous: None };
         };
-        if let Some(content) = self.find(&policy, &revision) {
-            return WatchedPolicy { object, previous: Some(content) };
+        previous.content = self.content(policy, &previous.revision).await;
+        WatchedPolicy { object, previous: Some(previous) }
+    }
+
+    async fn content(&self, policy: PolicyId, revision: &str) -> Option<Value> {
+        if let Some(content) = self.find(&policy, revision) {
+            return Some(content);
         }
-        let content = self.read(&policy, &revision).await;
-        if let (Some(content), Ok(mut known)) = (&content, self.known.lock()) {
-            known.insert(policy, (revision, content.clone()));
+        let content = self.read(&policy, revision).await?;
+        if let Ok(mut known) = self.known.lock() {
+            known.insert(policy, (revision.to_owned(), content.clone()));
         }
-        WatchedPolicy { object, previous: content }
+        Some(content)
     }
 
     fn find(&self, policy: &PolicyId, revision: &str) -> Option<Value> {

@@ -63,7 +63,7 @@ fn server(answers: &'static [u16]) -> Server {
 impl Server {
     async fn bring(&self, object: PolicyObject) -> Option<Value> {
         match self.contents.bring(Event::Apply(object)).await {
-            Event::Apply(watched) => watched.previous,
+            Event::Apply(watched) => watched.previous?.content,
             other => panic!("{other:?}"),
         }
     }
@@ -113,21 +113,22 @@ async fn a_content_is_forgotten_when_it_is_not_needed() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_tried_again_and_not_for_ever() {
     let flaky = server(&[500, 500, 200]);
-    assert!(flaky.bring(policy(None, &json!(3))).await.is_some());
+    assert!(flaky.bring(policy(None, &json!("3%"))).await.is_some());
     let broken = server(&[500]);
-    assert_eq!(broken.bring(policy(None, &json!(3))).await, None);
+    assert_eq!(broken.bring(policy(None, &json!("3%"))).await, None);
     assert_eq!(broken.asked(), usize::try_from(ATTEMPTS).unwrap());
 }
 
 #[tokio::test]
 async fn what_is_not_stored_is_not_waited_for() {
     let server = server(&[404]);
-    assert_eq!(server.bring(policy(None, &json!(3))).await, None);
+    assert_eq!(server.bring(policy(None, &json!("3%"))).await, None);
     assert_eq!(server.asked(), 1);
 }
 
 #[test]
-fn a_number_of_pods_is_a_share_of_those_that_have_the_policy() {
-    let (revision, share) = kept(&policy(Some("shop"), &json!(2))).unwrap();
-    assert_eq!((revision.as_str(), share), ("old", Amount::Percent(25).share(0)));
+fn the_revision_before_is_kept_for_the_share_of_the_partition() {
+    let previous = kept(&policy(Some("shop"), &json!("25%"))).unwrap();
+    assert_eq!(previous.revision, "old");
+    assert_eq!(previous.share, Share::read(&json!("25%")));
 }

@@ -1,6 +1,6 @@
 //! A partition keeps a share of new pods at the previous revision.
 
-use inject::{Amount, Policy, compile, revision, with_content};
+use inject::{Policy, Share, compile, revision, with_content};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,7 +17,8 @@ fn spec(image: &str) -> Value {
 
 /// The content of `new`, with this share of the pods at the content of `old`.
 fn partitioned(old: &Value, new: &Value, percent: i64) -> Policy {
-    shop("p", new.clone()).keeping(shop("p", old.clone()), Amount::Percent(percent).share(0))
+    shop("p", new.clone())
+        .keeping(shop("p", old.clone()), Share::read(&json!(format!("{percent}%"))))
 }
 
 fn half() -> Policy {
@@ -187,7 +188,7 @@ fn only_content_is_the_previous_one() {
     let previous = with_content(&typed(&new), &content).unwrap();
     let id = inject::PolicyId::namespaced("shop", "p");
     let previous = compile(id, "u", 2, &previous).unwrap();
-    let policy = shop("p", new).keeping(previous, Amount::Percent(100).share(0));
+    let policy = shop("p", new).keeping(previous, Share::read(&json!("100%")));
     assert_eq!(call(policy, &unnamed(), "1").reason("shop/p"), "absent");
 }
 

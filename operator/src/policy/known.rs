@@ -40,14 +40,30 @@ pub(super) struct KnownPolicy {
     pub(super) created: i64,
     /// The status as it is stored.
     pub(super) status: PolicyStatus,
-    /// What it claims of pods, if it is accepted, until it is asked for: it is large.
-    footprint: Option<Footprint>,
-    /// What the API server is asked about it, if it is accepted, until it is asked for.
-    question: Option<Result<Question, String>>,
     resource_version: Option<String>,
     /// The version that our last write made, until the watch shows it: what comes before is older
     /// than the status that we know.
     awaited: Option<String>,
+}
+
+/// What a reading says of the spec.
+#[derive(Debug)]
+pub(super) enum SpecChange {
+    /// It is the one that was read before.
+    None,
+    /// It is another one, and is not accepted.
+    Refused,
+    /// It is another one, and is accepted.
+    Accepted(Box<Claims>),
+}
+
+/// What follows from an accepted spec for others. It is large, and not kept.
+#[derive(Debug)]
+pub(super) struct Claims {
+    /// What it claims of pods.
+    pub(super) footprint: Footprint,
+    /// What the API server is asked about it, or why nothing can be.
+    pub(super) question: Result<Question, String>,
 }
 
 impl KnownPolicy {
@@ -57,7 +73,7 @@ impl KnownPolicy {
         object: &DynamicObject,
         exclusions: &Exclusions,
         before: Option<Self>,
-    ) -> Self {
+    ) -> (Self, SpecChange) {
         let uid = object.uid().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
         let resource_version = object.resource_version();
@@ -72,11 +88,12 @@ impl KnownPolicy {
         if let Some(before) = before
             && before.generation == generation
         {
-            return Self { status, resource_version, awaited, ..before };
+            return (Self { status, resource_version, awaited, ..before }, SpecChange::None);
         }
         let created = object.creation_timestamp().map_or(0, |time| time.0.as_second());
         let assessment = assess(id, &uid, generation, object, exclusions);
-        Self {
+        let change = assessment.claims.map_or(SpecChange::Refused, SpecChange::Accepted);
+        let known = Self {
             uid,
             generation,
             acceptance: assessment.acceptance,
@@ -86,22 +103,10 @@ impl KnownPolicy {
             history_limit: assessment.history_limit,
             created,
             status,
-            footprint: assessment.footprint,
-            question: assessment.question,
             resource_version,
             awaited,
-        }
-    }
-
-    /// What it claims of pods; `None` if it is not accepted, or was asked for before.
-    pub(super) fn take_footprint(&mut self) -> Option<Footprint> {
-        self.footprint.take()
-    }
-
-    /// What the API server is asked about it, or why nothing can be; `None` if it is not accepted, or
-    /// was asked for before.
-    pub(super) fn take_question(&mut self) -> Option<Result<Question, String>> {
-        self.question.take()
+        };
+        (known, change)
     }
 
     /// Reason and message of the stored condition `Progressing`, if it speaks of this generation.
@@ -268,8 +273,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 struct Assessment {
     acceptance: Acceptance,
     compiled: Option<Arc<Policy>>,
-    footprint: Option<Footprint>,
-    question: Option<Result<Question, String>>,
+    claims: Option<Box<Claims>>,
     fail_scope: Option<FailScope>,
     settings: Settings,
     history_limit: Option<i32>,
@@ -281,8 +285,7 @@ impl Assessment {
         Self {
             acceptance,
             compiled: None,
-            footprint: None,
-            question: None,
+            claims: None,
             fail_scope: None,
             settings,
             history_limit: None,
@@ -311,14 +314,16 @@ fn assess(
     match inject::compile(id.clone(), uid, generation, &spec) {
         Ok(policy) => Assessment {
             acceptance: Acceptance::Accepted,
-            footprint: Some(Footprint::of(
-                id.clone(),
-                &spec,
-                &policy.pod_selector,
-                &policy.namespace_selector,
-            )),
+            claims: Some(Box::new(Claims {
+                footprint: Footprint::of(
+                    id.clone(),
+                    &spec,
+                    &policy.pod_selector,
+                    &policy.namespace_selector,
+                ),
+                question: Question::of(id, &spec),
+            })),
             compiled: Some(Arc::new(policy)),
-            question: Some(Question::of(id, &spec)),
             fail_scope: fail_scope(&spec),
             settings: Settings::read(spec.rollout.as_ref()),
             history_limit: spec.revision_history_limit,

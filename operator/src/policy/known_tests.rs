@@ -31,7 +31,7 @@ fn object(generation: i64, version: &str, changes: &[(&str, Value)]) -> DynamicO
 }
 
 fn read(object: &DynamicObject, before: Option<KnownPolicy>) -> KnownPolicy {
-    KnownPolicy::read(&id(), object, &exclusions(), before)
+    KnownPolicy::read(&id(), object, &exclusions(), before).0
 }
 
 fn status(matched: i64) -> PolicyStatus {
@@ -81,34 +81,26 @@ fn a_spec_that_cannot_be_read_is_refused_by_name() {
 #[test]
 fn a_policy_in_an_excluded_namespace_is_not_accepted() {
     let id = PolicyId::namespaced("closed", "log");
-    let known = KnownPolicy::read(&id, &object(1, "1", &[]), &exclusions(), None);
+    let (known, _) = KnownPolicy::read(&id, &object(1, "1", &[]), &exclusions(), None);
     assert_eq!(known.acceptance, Acceptance::NamespaceExcluded);
     assert!(known.compiled.is_none() && known.fail_scope.is_none());
 }
 
 #[test]
-fn what_a_policy_claims_is_read_once_a_generation() {
-    let mut known = read(&object(1, "1", &[]), None);
-    assert_eq!(known.take_footprint().map(|footprint| footprint.id), Some(id()));
-    assert!(known.take_footprint().is_none());
-    let mut known = read(&object(1, "2", &[]), Some(known));
-    assert!(known.take_footprint().is_none(), "the spec is the same");
+fn what_a_spec_claims_is_told_once_a_generation() {
+    let reads =
+        |object: &DynamicObject, before| KnownPolicy::read(&id(), object, &exclusions(), before);
+    let (known, change) = reads(&object(1, "1", &[]), None);
+    let SpecChange::Accepted(claims) = change else { panic!("{change:?}") };
+    assert_eq!(claims.footprint.id, id());
+    assert!(claims.question.is_ok());
+    let (known, change) = reads(&object(1, "2", &[]), Some(known));
+    assert!(matches!(change, SpecChange::None), "the spec is the same: {change:?}");
     let refused = ("/spec/sidecars", json!([{ "name": "shipper" }]));
-    assert!(read(&object(2, "3", &[refused]), None).take_footprint().is_none());
-    let mut known = read(&object(2, "3", &[]), Some(known));
-    assert!(known.take_footprint().is_some());
-}
-
-#[test]
-fn the_question_is_asked_once_a_generation() {
-    let mut known = read(&object(1, "1", &[]), None);
-    assert!(known.take_question().unwrap().is_ok());
-    let mut known = read(&object(1, "2", &[]), Some(known));
-    assert!(known.take_question().is_none(), "the spec is the same");
-    let mut known = read(&object(2, "3", &[]), Some(known));
-    assert!(known.take_question().is_some());
-    let refused = ("/spec/sidecars", json!([{ "name": "shipper" }]));
-    assert!(read(&object(2, "3", &[refused]), None).take_question().is_none());
+    let (known, change) = reads(&object(2, "3", &[refused]), Some(known));
+    assert!(matches!(change, SpecChange::Refused), "{change:?}");
+    let (_, change) = reads(&object(3, "4", &[]), Some(known));
+    assert!(matches!(change, SpecChange::Accepted(_)), "{change:?}");
 }
 
 #[test]
@@ -118,9 +110,19 @@ fn a_policy_that_gives_way_is_counted_as_before() {
     let other = json!({ "sidecars": [{ "name": "shipper", "image": "example.org/shipper:2" }] });
     let cluster = object(1, "1", &[("/spec", other)]);
     let cluster_id = PolicyId::cluster("log");
-    let mut cluster = KnownPolicy::read(&cluster_id, &cluster, &exclusions(), None);
-    let own = read(&object(1, "1", &[]), None).take_footprint().unwrap();
-    let clash = inject::clash(&own, &cluster.take_footprint().unwrap()).unwrap();
+    let footprint = |id: &PolicyId, object: &DynamicObject| match KnownPolicy::read(
+        id,
+        object,
+        &exclusions(),
+        None,
+    )
+    .1
+    {
+        SpecChange::Accepted(claims) => claims.footprint,
+        other => panic!("{other:?}"),
+    };
+    let own = footprint(&id(), &object(1, "1", &[]));
+    let clash = inject::clash(&own, &footprint(&cluster_id, &cluster)).unwrap();
     observed.clashing.gives_way.push(clash);
     observed.counts.0.matched = 3;
     let status = known.wanted_status(&id(), observed, now());

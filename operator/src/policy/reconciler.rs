@@ -30,7 +30,7 @@ use super::{
     conditions::{Acceptance, Configuration},
     dry_run::{DryRuns, Verdict},
     index::Index,
-    known::{KnownPolicy, Observed},
+    known::{KnownPolicy, Observed, SpecChange},
     listing::{Change, Listing},
     pod::WatchedPod,
     serving::{Answers, Coverage, Kept},
@@ -203,29 +203,33 @@ impl Reconciler {
     fn set_policy(&mut self, object: &DynamicObject) {
         let id = policy_id(object);
         let before = self.policies.remove(&id);
-        let version_before = before.as_ref().map(KnownPolicy::version);
-        let mut known = KnownPolicy::read(&id, object, &self.context.exclusions, before);
-        if version_before.as_ref() != Some(&known.version()) {
-            match &known.compiled {
-                Some(policy) => self.index.set_policy(Arc::clone(policy)),
-                None => self.index.remove_policy(&id),
-            }
-            self.changed.extend(match known.take_footprint() {
-                Some(footprint) => self.clashes.set(footprint),
-                None => self.clashes.remove(&id),
-            });
-            match known.take_question() {
-                Some(question) => self.dry_runs.ask(&id, known.version(), question),
-                None => self.dry_runs.forget(&id),
-            }
-            if let Acceptance::Invalid(problems) = &known.acceptance {
-                tracing::warn!(policy = %id, problems, "the policy does not compile; it is left out");
-            }
-            self.ask.notify_one();
-        }
+        let (known, change) = KnownPolicy::read(&id, object, &self.context.exclusions, before);
+        self.spec_changed(&id, &known, change);
         self.policies.insert(id.clone(), known);
         self.changed.insert(id);
         self.look_soon();
+    }
+
+    fn spec_changed(&mut self, id: &PolicyId, known: &KnownPolicy, change: SpecChange) {
+        match change {
+            SpecChange::None => return,
+            SpecChange::Refused => {
+                self.changed.extend(self.clashes.remove(id));
+                self.dry_runs.forget(id);
+            }
+            SpecChange::Accepted(claims) => {
+                self.changed.extend(self.clashes.set(claims.footprint));
+                self.dry_runs.ask(id, known.version(), claims.question);
+            }
+        }
+        match &known.compiled {
+            Some(policy) => self.index.set_policy(Arc::clone(policy)),
+            None => self.index.remove_policy(id),
+        }
+        if let Acceptance::Invalid(problems) = &known.acceptance {
+            tracing::warn!(policy = %id, problems, "the policy does not compile; it is left out");
+        }
+        self.ask.notify_one();
     }
 
     fn remove_policy(&mut self, id: &PolicyId) {

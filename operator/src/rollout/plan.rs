@@ -84,12 +84,11 @@ fn at_rest(facts: &Facts<'_>) -> Progress {
 /// The pods that are to be changed.
 fn todo<'f>(facts: &Facts<'f>) -> Vec<&'f RolloutPod<'f>> {
     let settings = facts.settings;
-    let (_, all) = share(facts.pods);
-    let kept = settings.kept(all);
     let needs = |pod: &&RolloutPod<'_>| match pod.state {
         _ if pod.ending => false,
         PodState::Outdated { .. } => {
-            settings.strategy != RolloutStrategy::OnRecreate && !kept.keeps(pod.place(facts.uid))
+            settings.strategy != RolloutStrategy::OnRecreate
+                && !settings.partition.keeps(pod.place(facts.uid))
         }
         PodState::Missing => settings.repair,
         PodState::Current { .. } | PodState::Skipped => false,

@@ -651,7 +651,7 @@ fn what_a_named_pod_was_admitted_by_decides_about_it_while_it_runs() {
         pod.placed_by = PlacedBy::Name;
     }
     let world = world(rollout, pods).with_difference(Ok(change()));
-    let half = inject::Amount::Percent(50).share(20);
+    let half = inject::Share::read(&json!("50%"));
     let moves = |pod: &&Made| !half.keeps(Place::of_name("policy", "shop", &pod.name));
     let expected: Vec<String> =
         world.pods.iter().filter(moves).map(|pod| format!("change {}", pod.name)).collect();

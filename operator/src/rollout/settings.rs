@@ -1,7 +1,8 @@
 //! `spec.rollout` as it is carried out: defaults filled in, amounts read.
 
 use crds::{Fallback, Rollout, RolloutStrategy};
-use inject::{Amount, Share};
+use inject::Share;
+use serde_json::Value;
 
 /// Default of `progressDeadlineSeconds`.
 const DEADLINE: i32 = 600;
@@ -19,8 +20,9 @@ pub(crate) struct Settings {
     pub(crate) repair: bool,
     /// Seconds that a sidecar may take to become ready.
     pub(crate) deadline: i64,
+    /// The pods that stay at the revision that they have.
+    pub(crate) partition: Share,
     max_unavailable: Amount,
-    partition: Amount,
 }
 
 impl Settings {
@@ -36,7 +38,7 @@ impl Settings {
             repair: rollout.repair,
             deadline: rollout.progress_deadline_seconds.unwrap_or(DEADLINE).into(),
             max_unavailable: max_unavailable.map_or(Amount::Percent(10), Amount::read),
-            partition: Amount::partition(Some(rollout)),
+            partition: Share::partition(Some(rollout)),
         }
     }
 
@@ -65,10 +67,20 @@ impl Settings {
     pub(crate) fn is_partitioned(&self) -> bool {
         !self.partition.is_none()
     }
+}
 
-    /// The part of a policy's order of so many pods that stays at the revision it has.
-    pub(crate) fn kept(&self, pods: i64) -> Share {
-        self.partition.share(pods)
+/// A number of pods, or a percentage of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Amount {
+    Pods(i64),
+    Percent(i64),
+}
+
+impl Amount {
+    /// The schema lets nothing else through, and anything else is no pod.
+    fn read(value: &Value) -> Self {
+        let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse().ok());
+        percent.map_or_else(|| Self::Pods(value.as_i64().unwrap_or(0)), Self::Percent)
     }
 }
 

@@ -67,7 +67,7 @@ impl Webhook {
             let spec = serde_json::from_value(spec.clone()).unwrap();
             compile(PolicyId::namespaced("shop", "helper"), "uid-1", 7, &spec).unwrap()
         };
-        let (previous, share) = (compiled(previous), inject::Amount::Percent(50).share(0));
+        let (previous, share) = (compiled(previous), inject::Share::read(&json!("50%")));
         let revision = previous.revision.clone();
         let mut snapshot = Snapshot::clone(&self.cache.load());
         snapshot.policies.insert(Arc::new(compiled(current).keeping(previous, share)));
