@@ -586,5 +586,5 @@ fn rollout_pod<'i>(
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
+#[path = "index_tests/mod.rs"]
 mod tests;

@@ -558,5 +558,5 @@ fn count(number: usize) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
+#[path = "plan_tests/mod.rs"]
 mod tests;
