@@ -9,6 +9,7 @@ mod context;
 mod controllers;
 mod dry_run;
 mod events;
+mod metadata;
 mod metrics;
 mod owner;
 mod policy;

@@ -15,13 +15,11 @@ pub(crate) enum Seen<T> {
 }
 
 impl<T> Seen<T> {
-    /// Takes in what a watch of one object shows. An error changes nothing and is handed on.
-    pub(crate) fn see(
-        &mut self,
-        event: Result<Option<T>, watcher::Error>,
-    ) -> Result<(), watcher::Error> {
-        *self = event?.map_or(Self::Absent, Self::Present);
-        Ok(())
+    /// Takes in what the watch of one object shows. An error changes nothing.
+    pub(crate) fn see(&mut self, event: Result<Option<T>, watcher::Error>) {
+        if let Ok(object) = event {
+            *self = object.map_or(Self::Absent, Self::Present);
+        }
     }
 
     /// Whether the watch has shown anything.

@@ -1,7 +1,7 @@
 //! Workloads as they are watched: the fields that rollouts and the annotations of owners need, in one
 //! watch for both.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use futures::{Stream, StreamExt, stream};
 use inject::WorkloadKind;
@@ -9,11 +9,12 @@ use k8s_openapi::apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::I
 use kube::{
     Api, Client,
     api::{ApiResource, GroupVersionKind},
-    core::DynamicResourceScope,
     runtime::watcher::{self, Event},
 };
 use runtime::watch::begin_again;
 use serde::Deserialize;
+
+use crate::metadata;
 
 /// Workloads that the API server sends at a time: whole objects, of which little is kept.
 const PAGE_SIZE: u32 = 100;
@@ -24,7 +25,8 @@ const NOT_OF_A_DEPLOYMENT: &str = "!pod-template-hash";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct WatchedWorkload {
-    /// Standard object metadata.
+    /// Standard object metadata, without what nobody here asks for.
+    #[serde(deserialize_with = "metadata::read")]
     pub(crate) metadata: ObjectMeta,
     /// Of its spec.
     pub(crate) spec: Spec,
@@ -121,34 +123,7 @@ impl WatchedWorkload {
     }
 }
 
-impl kube::Resource for WatchedWorkload {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+runtime::object!(WatchedWorkload);
 
 /// The resource of a kind, as the API server serves it.
 pub(crate) fn resource(kind: WorkloadKind) -> ApiResource {

@@ -73,20 +73,37 @@ impl Interruptions {
         match event {
             // The list that begins may fail yet.
             Ok(Event::Init) => {}
-            Ok(_) => {
-                if self.end() {
-                    tracing::info!(watch, "the watch goes on");
-                }
-            }
-            Err(error) if !self.is_news(error) => {}
-            Err(error) if is_not_served(error) => tracing::error!(
+            Ok(_) => self.log_end(watch),
+            Err(error) => self.log_error(watch, error),
+        }
+    }
+
+    /// The same for the watch of a single object.
+    pub fn log_object<K>(&mut self, watch: &str, seen: &Result<Option<K>, Error>) {
+        match seen {
+            Ok(_) => self.log_end(watch),
+            Err(error) => self.log_error(watch, error),
+        }
+    }
+
+    fn log_end(&mut self, watch: &str) {
+        if self.end() {
+            tracing::info!(watch, "the watch goes on");
+        }
+    }
+
+    fn log_error(&mut self, watch: &str, error: &Error) {
+        if !self.is_news(error) {
+            return;
+        }
+        if is_not_served(error) {
+            tracing::error!(
                 watch,
                 "the custom resource definition is not there; waiting for it. The chart installs it, unless crds.install is false"
-            ),
-            Err(error) => {
-                let error = with_causes(error);
-                tracing::warn!(watch, error, "a watch was interrupted; it begins again");
-            }
+            );
+        } else {
+            let error = with_causes(error);
+            tracing::warn!(watch, error, "a watch was interrupted; it begins again");
         }
     }
 

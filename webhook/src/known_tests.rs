@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{policy_object::PolicyObject, previous::kept};
+use crate::previous::kept;
 
 fn policy(namespace: Option<&str>, name: &str, generation: i64, image: &str) -> WatchedPolicy {
     let object = serde_json::from_value(json!({

@@ -1,11 +1,9 @@
 //! A policy as the API server lists it, as far as requests depend on it. What is not named here is passed
 //! over while reading; who wrote which field is often longer than the policy.
 
-use std::borrow::Cow;
-
 use inject::PolicyId;
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Resource, ResourceExt as _, api::ApiResource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -47,35 +45,4 @@ fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
     Ok(ObjectMeta { name, namespace, uid, generation, resource_version, ..ObjectMeta::default() })
 }
 
-impl Resource for PolicyObject {
-    type DynamicType = ApiResource;
-    type Scope = NamespaceResourceScope;
-
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-
-    fn api_version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.api_version.as_str().into()
-    }
-
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+runtime::object!(PolicyObject);

@@ -11,11 +11,11 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, runtime::watcher};
-use runtime::watch::begin_again;
+use runtime::watch::{Interruptions, begin_again};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    CLOCK_INTERVAL, Certificate, Trusted, check, hand_on, measure, pause_until,
+    CLOCK_INTERVAL, Certificate, Trusted, hand_on, log, measure, pause_until,
     plan::{OLD_AUTHORITIES, OLD_AUTHORITY_KEPT, later},
     secrets::{self, External},
 };
@@ -30,6 +30,7 @@ pub(super) async fn follow(
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.namespace);
     let name = &context.certificate_secret;
     let mut events = std::pin::pin!(begin_again(watcher::watch_object(secrets, name)));
+    let mut interruptions = Interruptions::default();
     let mut secret = Seen::NotYet;
     let mut found = secrets::read_external(None);
     let mut changed = Timestamp::MIN;
@@ -37,7 +38,8 @@ pub(super) async fn follow(
     loop {
         tokio::select! {
             Some(event) = events.next() => {
-                check(&context, secret.see(event));
+                log(&context, &mut interruptions, name, &event);
+                secret.see(event);
                 let before = mem::replace(&mut found, secrets::read_external(secret.object()));
                 if found != before {
                     changed = Timestamp::now();

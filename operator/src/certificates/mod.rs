@@ -19,7 +19,7 @@ use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, runtime::watcher};
-use runtime::watch::begin_again;
+use runtime::watch::{Interruptions, begin_again};
 use tokio::{sync::watch, time::Instant};
 
 pub(crate) use certificate::Certificate;
@@ -77,14 +77,17 @@ async fn keep(
         authority: Seen::NotYet,
         leaf: Seen::NotYet,
     };
+    let (mut of_authority, mut of_leaf) = (Interruptions::default(), Interruptions::default());
     let mut next_look = Instant::now() + CLOCK_INTERVAL;
     loop {
         tokio::select! {
             Some(event) = authorities.next() => {
-                check(&keeper.context, keeper.authority.see(event));
+                log(&keeper.context, &mut of_authority, &keeper.authority_secret, &event);
+                keeper.authority.see(event);
             }
             Some(event) = leaves.next() => {
-                check(&keeper.context, keeper.leaf.see(event));
+                log(&keeper.context, &mut of_leaf, &keeper.context.certificate_secret, &event);
+                keeper.leaf.see(event);
             }
             Ok(()) = published.changed() => {}
             () = tokio::time::sleep_until(next_look) => {}
@@ -96,10 +99,16 @@ async fn keep(
     }
 }
 
-fn check(context: &Context, seen: Result<(), watcher::Error>) {
-    if let Err(error) = seen {
+/// Logs and counts an interruption of the watch of a Secret.
+fn log(
+    context: &Context,
+    interruptions: &mut Interruptions,
+    secret: &str,
+    event: &Result<Option<Secret>, watcher::Error>,
+) {
+    interruptions.log_object(secret, event);
+    if event.is_err() {
         context.metrics.failed(Controller::Certificates);
-        tracing::warn!(error = %error, "cannot watch the certificate Secrets; trying again");
     }
 }
 

@@ -23,7 +23,7 @@ use std::{fmt::Debug, sync::Arc};
 use crds::{ClusterSidecarPolicy, SidecarPolicy};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Pod};
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject},
@@ -45,6 +45,7 @@ use crate::{
     workload::{self, WorkloadEvent},
     workload_annotations::WorkloadAnnotations,
 };
+use pod::WatchedPod;
 use reconciler::{Kind, Reconciler};
 use serving::Answers;
 
@@ -72,7 +73,7 @@ pub(crate) async fn run(
         std::pin::pin!(watch_all(policy_api::<ClusterSidecarPolicy>(&context), POLICIES));
     let all_namespaces = Api::all(context.client.clone());
     let mut namespaces = std::pin::pin!(watch_all(all_namespaces, NAMESPACES));
-    let mut pods = std::pin::pin!(watch_all(Api::all(context.client.clone()), PODS));
+    let mut pods = std::pin::pin!(watch_all(pod_api(&context), PODS));
     let mut revisions = std::pin::pin!(watch_revisions(&context));
     let mut workloads = watch_workloads(&context, false);
     let mut rolls_workloads = false;
@@ -170,6 +171,10 @@ fn unix_time() -> i64 {
 /// Policies are read one by one: one that cannot be read must not hide the others.
 fn policy_api<K: Resource<DynamicType = ()>>(context: &Context) -> Api<DynamicObject> {
     Api::all_with(context.client.clone(), &ApiResource::erase::<K>(&()))
+}
+
+fn pod_api(context: &Context) -> Api<WatchedPod> {
+    Api::all_with(context.client.clone(), &ApiResource::erase::<Pod>(&()))
 }
 
 async fn sleep_until(time: Option<Instant>) {

@@ -8,15 +8,13 @@ use std::{
 };
 
 use inject::Place;
-use k8s_openapi::{
-    NamespaceResourceScope,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
-};
-use serde::{Deserialize, Deserializer, Serialize};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::overhead::{ContainerResources, Resources};
 use crate::{
+    metadata,
     owner::{Owner, Uid},
     rollout::{PlacedBy, Updated},
     shorten::shortened,
@@ -52,7 +50,7 @@ const LABELS: &str = r#""labels":{"#;
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct WatchedPod {
     /// Standard object metadata, without what nobody here asks for.
-    #[serde(default, deserialize_with = "metadata")]
+    #[serde(default, deserialize_with = "metadata::read")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     spec: Spec,
@@ -148,67 +146,7 @@ struct Terminated {
     exit_code: i32,
 }
 
-impl kube::Resource for WatchedPod {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Pod".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "pods".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-/// The metadata that is read. Who wrote which field is longer than all else that is kept of a pod.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<String>,
-    generate_name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<OwnerReference>>,
-}
-
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let read = Metadata::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: read.name,
-        generate_name: read.generate_name,
-        namespace: read.namespace,
-        uid: read.uid,
-        resource_version: read.resource_version,
-        creation_timestamp: read.creation_timestamp,
-        deletion_timestamp: read.deletion_timestamp,
-        labels: read.labels,
-        annotations: read.annotations,
-        owner_references: read.owner_references,
-        ..ObjectMeta::default()
-    })
-}
+runtime::object!(WatchedPod);
 
 /// What selection reads of a pod. Labels come first, so that what is the pod's own can be put in.
 #[derive(Serialize)]

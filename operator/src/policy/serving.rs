@@ -20,7 +20,7 @@ use kube::{
     Api, ResourceExt,
     runtime::watcher::{self, Event},
 };
-use runtime::watch::begin_again;
+use runtime::watch::{Interruptions, begin_again};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -179,18 +179,19 @@ pub(super) async fn run(
     let selector = format!("kubernetes.io/service-name={}", context.webhook_service);
     let config = watcher::Config::default().labels(&selector);
     let mut events = std::pin::pin!(begin_again(watcher::watcher(slices, config)));
+    let mut interruptions = Interruptions::default();
     let mut endpoints = Endpoints::default();
     let mut next = Instant::now() + RESYNC_INTERVAL;
     loop {
         tokio::select! {
-            Some(event) = events.next() => match event {
-                Ok(event) => endpoints.see(event),
-                Err(error) => {
+            Some(event) = events.next() => {
+                interruptions.log("endpointslices", &event);
+                let Ok(event) = event else {
                     context.metrics.failed(Controller::Policy);
-                    tracing::warn!(error = %error, "cannot watch the webhook's EndpointSlices; trying again");
                     continue;
-                }
-            },
+                };
+                endpoints.see(event);
+            }
             Ok(()) = trusted.changed() => {}
             () = ask.notified() => {}
             () = tokio::time::sleep_until(next) => {}

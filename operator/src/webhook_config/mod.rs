@@ -24,7 +24,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Resource, ResourceExt, runtime::watcher};
-use runtime::watch::begin_again;
+use runtime::watch::{Interruptions, begin_again};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
 
@@ -98,12 +98,8 @@ pub(crate) async fn run(
     let mut validating_events =
         std::pin::pin!(begin_again(watcher::watch_object(validating_api.clone(), name)));
     let mut configurations = Configurations {
-        mutating: Shell { api: mutating_api, seen: Seen::NotYet, context: Arc::clone(&context) },
-        validating: Shell {
-            api: validating_api,
-            seen: Seen::NotYet,
-            context: Arc::clone(&context),
-        },
+        mutating: Shell::new(mutating_api, &context),
+        validating: Shell::new(validating_api, &context),
         refusals: Refusals::default(),
         probe: Probe::new(
             context.client.clone(),
@@ -256,6 +252,7 @@ struct Shell<C> {
     api: Api<C>,
     context: Arc<Context>,
     seen: Seen<C>,
+    interruptions: Interruptions,
 }
 
 /// Why a webhook configuration is not as it has to be.
@@ -309,15 +306,17 @@ configuration!(MutatingWebhookConfiguration, MutatingWebhook);
 configuration!(ValidatingWebhookConfiguration, ValidatingWebhook);
 
 impl<C: Configuration> Shell<C> {
+    fn new(api: Api<C>, context: &Arc<Context>) -> Self {
+        let context = Arc::clone(context);
+        Self { api, context, seen: Seen::NotYet, interruptions: Interruptions::default() }
+    }
+
     fn see(&mut self, event: Result<Option<C>, watcher::Error>) {
-        if let Err(error) = self.seen.see(event) {
+        self.interruptions.log_object(&C::plural(&()), &event);
+        if event.is_err() {
             self.context.metrics.failed(Controller::WebhookConfiguration);
-            tracing::warn!(
-                kind = %C::kind(&()),
-                error = %error,
-                "cannot watch the webhook configuration; trying again"
-            );
         }
+        self.seen.see(event);
     }
 
     /// Applies the entries unless they are there.
