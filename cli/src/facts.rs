@@ -1,5 +1,5 @@
-//! What an admission request brings beside the object: policies, namespaces, exclusions. Offline
-//! it comes from files.
+//! What an admission request brings beside the object: policies, namespaces, exclusions. It comes
+//! from files or from the cluster.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) struct Facts {
     pub(crate) exclusions: Exclusions,
     /// Namespace of objects that name none.
     pub(crate) default_namespace: String,
-    /// The namespaces that the manifests describe, by name.
+    /// The namespaces that manifests or the cluster describe, by name.
     described: BTreeMap<String, Namespace>,
 }
 
@@ -48,7 +48,15 @@ impl Facts {
         }
     }
 
-    /// What is known of a namespace; of one that no manifest describes, its name.
+    /// The facts, with namespaces of the cluster. Those that the manifests describe stay as they are there.
+    pub(crate) fn with_namespaces(mut self, namespaces: Vec<Namespace>) -> Self {
+        for namespace in namespaces {
+            self.described.entry(namespace.name.clone()).or_insert(namespace);
+        }
+        self
+    }
+
+    /// What is known of a namespace; of one that nothing describes, its name.
     pub(crate) fn namespace(&self, name: &str) -> Namespace {
         let mut namespace = self
             .described
@@ -61,7 +69,8 @@ impl Facts {
     }
 }
 
-fn described_namespace(object: &Node) -> Option<Namespace> {
+/// What a `Namespace` object says; `None` for any other object.
+pub(crate) fn described_namespace(object: &Node) -> Option<Namespace> {
     let identity = Identity::of(object)?;
     if !identity.group.is_empty() || identity.kind != "Namespace" {
         return None;

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod catalog;
+mod cluster;
 mod commands;
 mod document;
 mod facts;

@@ -1,4 +1,4 @@
-//! Reads policies from manifests and compiles them.
+//! Reads policies from manifests, or as a cluster stores them, and compiles them.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -79,6 +79,30 @@ pub(crate) fn compile(documents: &[Document], default_namespace: &str) -> Result
     }
 }
 
+/// A policy as a cluster stores it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) policy: Policy,
+    /// Paths of the fields of its spec that this program does not know.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Reads a policy that a cluster stores; or says what is wrong with it.
+pub(crate) fn stored(object: &Node) -> Result<Stored, Vec<String>> {
+    let compiled = || {
+        let identity =
+            Identity::of(object).ok_or_else(|| Wrong::new("wrong-type", "kind", "there is none"));
+        let Typed { id, spec, unknown } =
+            typed_policy(object, &identity.map_err(|wrong| vec![wrong])?, "")?;
+        let metadata = |key| object.descend(&["metadata", key]);
+        let uid = metadata("uid").and_then(Node::text).unwrap_or_default();
+        let generation = metadata("generation").and_then(Node::integer).unwrap_or_default();
+        let unknown = unknown.into_iter().filter(|path| path.starts_with("spec")).collect();
+        Ok(Stored { policy: compiled(id, uid, generation, &spec)?, unknown })
+    };
+    compiled().map_err(|wrong: Vec<Wrong>| wrong.iter().map(ToString::to_string).collect())
+}
+
 /// Reads the policies among documents, right or wrong; there has to be one.
 pub(crate) fn read(documents: &[Document], default_namespace: &str) -> Result<Policies, Error> {
     let mut reader =
@@ -138,40 +162,15 @@ impl Reader<'_> {
         object: &Node,
         identity: &Identity,
     ) -> Result<(Policy, PolicySpec), Vec<Wrong>> {
-        if identity.version != VERSION {
-            let what = format!(
-                "the version {:?} is not known; this program knows {GROUP}/{VERSION}",
-                identity.version
-            );
-            return Err(vec![Wrong::new("unknown-version", "apiVersion", what)]);
+        let Typed { id, spec, unknown } = typed_policy(object, identity, self.default_namespace)?;
+        if !unknown.is_empty() {
+            // The API server would refuse it too.
+            let what = "there is no such field; check its name and its place";
+            let unknown = unknown.into_iter();
+            return Err(unknown.map(|path| Wrong::new("unknown-field", path, what)).collect());
         }
-        let (id, spec) = match identity.kind.as_str() {
-            "SidecarPolicy" => {
-                let policy: SidecarPolicy = typed(object)?;
-                let namespace = identity.namespace.as_deref().unwrap_or(self.default_namespace);
-                (PolicyId::namespaced(namespace, &identity.name), policy.spec)
-            }
-            "ClusterSidecarPolicy" => {
-                let policy: ClusterSidecarPolicy = typed(object)?;
-                (PolicyId::cluster(&identity.name), policy.spec)
-            }
-            kind => {
-                let what = format!(
-                    "{GROUP} has no kind {kind:?}; it has SidecarPolicy and ClusterSidecarPolicy"
-                );
-                return Err(vec![Wrong::new("unknown-kind", "kind", what)]);
-            }
-        };
         // Neither uid nor generation exist before the API server has the policy.
-        match inject::compile(id, "", 0, &spec) {
-            Ok(policy) => Ok((policy, spec)),
-            Err(invalid) => {
-                let problems = invalid.problems.into_iter();
-                Err(problems
-                    .map(|problem| Wrong::new("invalid-policy", problem.path, problem.message))
-                    .collect())
-            }
-        }
+        Ok((compiled(id, "", 0, &spec)?, spec))
     }
 
     fn check_unseen(&mut self, id: &PolicyId, location: &Location) -> Result<(), Vec<Wrong>> {
@@ -191,15 +190,74 @@ struct Wrong {
     message: String,
 }
 
+impl fmt::Display for Wrong {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.message)
+    }
+}
+
 impl Wrong {
     fn new(rule: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { rule, path: path.into(), message: message.into() }
     }
 }
 
-/// Reads an object into its type. A field that does not fit, or that the type does not have, is a
-/// problem: the API server would refuse it too.
-fn typed<T: DeserializeOwned>(object: &Node) -> Result<T, Vec<Wrong>> {
+/// A policy in its type.
+struct Typed {
+    id: PolicyId,
+    spec: PolicySpec,
+    /// Paths of the fields that the type does not have.
+    unknown: Vec<String>,
+}
+
+fn typed_policy(
+    object: &Node,
+    identity: &Identity,
+    default_namespace: &str,
+) -> Result<Typed, Vec<Wrong>> {
+    if identity.version != VERSION {
+        let what = format!(
+            "the version {:?} is not known; this program knows {GROUP}/{VERSION}",
+            identity.version
+        );
+        return Err(vec![Wrong::new("unknown-version", "apiVersion", what)]);
+    }
+    match identity.kind.as_str() {
+        "SidecarPolicy" => {
+            let (policy, unknown) = typed::<SidecarPolicy>(object)?;
+            let namespace = identity.namespace.as_deref().unwrap_or(default_namespace);
+            let id = PolicyId::namespaced(namespace, &identity.name);
+            Ok(Typed { id, spec: policy.spec, unknown })
+        }
+        "ClusterSidecarPolicy" => {
+            let (policy, unknown) = typed::<ClusterSidecarPolicy>(object)?;
+            Ok(Typed { id: PolicyId::cluster(&identity.name), spec: policy.spec, unknown })
+        }
+        kind => {
+            let what = format!(
+                "{GROUP} has no kind {kind:?}; it has SidecarPolicy and ClusterSidecarPolicy"
+            );
+            Err(vec![Wrong::new("unknown-kind", "kind", what)])
+        }
+    }
+}
+
+fn compiled(
+    id: PolicyId,
+    uid: &str,
+    generation: i64,
+    spec: &PolicySpec,
+) -> Result<Policy, Vec<Wrong>> {
+    inject::compile(id, uid, generation, spec).map_err(|invalid| {
+        let problems = invalid.problems.into_iter();
+        problems
+            .map(|problem| Wrong::new("invalid-policy", problem.path, problem.message))
+            .collect()
+    })
+}
+
+/// Reads an object into its type, and the paths of the fields that the type does not have.
+fn typed<T: DeserializeOwned>(object: &Node) -> Result<(T, Vec<String>), Vec<Wrong>> {
     let json = object.to_json();
     let mut deserializer = serde_json::Deserializer::from_str(&json);
     let mut track = serde_path_to_error::Track::new();
@@ -212,11 +270,7 @@ fn typed<T: DeserializeOwned>(object: &Node) -> Result<T, Vec<Wrong>> {
         vec![Wrong::new("wrong-type", track.path().to_string(), what)]
     })?;
     unknown.retain(|path| !matches!(path.as_str(), "apiVersion" | "kind"));
-    if unknown.is_empty() {
-        return Ok(typed);
-    }
-    let what = "there is no such field; check its name and its place";
-    Err(unknown.into_iter().map(|path| Wrong::new("unknown-field", path, what)).collect())
+    Ok((typed, unknown))
 }
 
 /// The path in the form of `spec.sidecars[0].image`.

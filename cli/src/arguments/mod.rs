@@ -1,6 +1,8 @@
 //! The command line: what can be asked, and how. One file for each command, and what they share.
 
+mod asked;
 mod catalog;
+mod cluster;
 mod completion;
 mod diff;
 mod explain;
@@ -12,7 +14,9 @@ mod uninject;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use asked::Asked;
 pub(crate) use catalog::{CatalogArguments, CatalogCommand, CatalogListArguments, ShowArguments};
+pub(crate) use cluster::ClusterArguments;
 pub(crate) use completion::CompletionArguments;
 pub(crate) use diff::DiffArguments;
 pub(crate) use explain::ExplainArguments;

@@ -19,7 +19,7 @@ const CONTEXT: usize = 3;
 
 /// Shows what injection changes in manifests.
 pub(super) fn run(arguments: &DiffArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
-    let Inputs { documents, facts, .. } = Inputs::read(&arguments.files, streams.input)?;
+    let Inputs { documents, facts, .. } = Inputs::ask(&arguments.asked, streams)?;
     let mut ending = Ending::Clean;
     for root in documents.iter().filter_map(|document| document.root.as_ref()) {
         let mut objects: Vec<&Node> = Vec::new();

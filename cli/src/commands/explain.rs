@@ -22,7 +22,7 @@ pub(super) fn run(
     arguments: &ExplainArguments,
     streams: &mut Streams<'_>,
 ) -> Result<Ending, Error> {
-    let Inputs { mut documents, facts, .. } = Inputs::read(&arguments.files, streams.input)?;
+    let Inputs { mut documents, facts, .. } = Inputs::ask(&arguments.asked, streams)?;
     let mut reports = Vec::new();
     for document in &mut documents {
         reports.extend(injection::inject_into_each(document.root.as_mut(), &facts)?);

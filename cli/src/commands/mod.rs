@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 
 use crate::{
     arguments::{Arguments, Command},
-    injection, manifests,
+    cluster, injection, manifests,
     output::styles::Colours,
     policies,
 };
@@ -37,6 +37,8 @@ pub(crate) enum Error {
     Policies(#[from] policies::Error),
     #[error(transparent)]
     Injection(#[from] injection::Error),
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
     #[error("standard input (-) can be read once only; name a file in all places but one")]
     StandardInputTwice,
     #[error(transparent)]

@@ -69,6 +69,12 @@ impl Node {
         self.get(key)?.text()
     }
 
+    /// The integer, if this is one.
+    pub(crate) fn integer(&self) -> Option<i64> {
+        let Value::Number(spelled) = &self.value else { return None };
+        spelled.parse().ok()
+    }
+
     /// The elements; none unless this is a list.
     pub(crate) fn items(&self) -> &[Node] {
         let Value::List(items) = &self.value else { return &[] };
