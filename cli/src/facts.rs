@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use inject::{Exclusions, Namespace, PolicySet};
 
 use crate::{
+    cluster::USUAL_NAMESPACE,
     document::Node,
     manifests::Document,
     objects::{self, Identity},
 };
 
-/// The namespace that the product is installed in, by convention: no policy reaches it.
-const OWN_NAMESPACE: &str = "sidecar-policy-system";
-
 /// The facts that decisions rest on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) policies: PolicySet,
     pub(crate) exclusions: Exclusions,
@@ -42,7 +40,8 @@ impl Facts {
         }
         Self {
             policies,
-            exclusions: Exclusions::new(OWN_NAMESPACE, &[]),
+            // By convention that is where the product is installed, which no policy reaches.
+            exclusions: Exclusions::new(USUAL_NAMESPACE, &[]),
             default_namespace: default_namespace.to_owned(),
             described,
         }
@@ -54,6 +53,16 @@ impl Facts {
             self.described.entry(namespace.name.clone()).or_insert(namespace);
         }
         self
+    }
+
+    /// The facts, with the exclusions of an installation.
+    pub(crate) fn with_exclusions(self, exclusions: Exclusions) -> Self {
+        Self { exclusions, ..self }
+    }
+
+    /// The same facts for other policies.
+    pub(crate) fn asking(&self, policies: PolicySet) -> Self {
+        Self { policies, ..self.clone() }
     }
 
     /// What is known of a namespace; of one that nothing describes, its name.

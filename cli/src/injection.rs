@@ -33,6 +33,8 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) policy: PolicyId,
+    /// The revision that the policy is at.
+    pub(crate) revision: String,
     pub(crate) reason: Reason,
     /// What people should know where it went in, or would.
     pub(crate) notices: Vec<Notice>,
@@ -193,6 +195,7 @@ fn decisions(
         let containers = policy.containers().map(|(name, list)| (name.to_owned(), list));
         decisions.push(Decided {
             policy: policy.id.clone(),
+            revision: policy.revision.clone(),
             reason,
             notices,
             containers: containers.collect(),

@@ -1,15 +1,25 @@
-//! What commands are asked about: manifests, and the policies that are asked.
+//! What commands are asked about: manifests and objects of a cluster, and the policies that are asked.
 
-use std::{collections::BTreeSet, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
+
+use inject::PolicyId;
 
 use crate::{
     arguments::{Asked, Files},
-    cluster::{self, Cluster},
+    cluster::{
+        self, Cluster, Installation, Reference, Resource, StoredPolicies, StoredPolicy,
+        USUAL_NAMESPACE,
+    },
     commands::{Error, Streams},
+    document::Node,
     facts::Facts,
+    live::{self, Found, Live, Purpose, Surroundings},
     manifests::{self, Document, STANDARD_INPUT},
     objects::{self, Identity},
-    policies::{self, Written},
+    policies::{self, Policies, Written},
 };
 
 /// Namespace of what names none, where no cluster is asked.
@@ -20,59 +30,132 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(crate) struct Inputs {
     pub(crate) documents: Vec<Document>,
     pub(crate) facts: Facts,
-    /// The policies as they are written; none if they are those of a cluster.
+    /// The policies as they are written.
     pub(crate) policies: Vec<Written>,
 }
 
 impl Inputs {
     /// Reads manifests and policies from files.
     pub(crate) fn read(files: &Files, input: &mut dyn Read) -> Result<Self, Error> {
-        Self::read_files(&files.filename, &files.policy, &files.namespace, input)
-    }
-
-    /// Reads manifests, and policies from files or else from the cluster.
-    pub(crate) fn ask(asked: &Asked, streams: &mut Streams<'_>) -> Result<Self, Error> {
-        if asked.policy.is_empty() {
-            let documents = manifests::read(&asked.filename, streams.input)?;
-            return cluster::run(Self::ask_cluster(documents, asked, streams));
-        }
-        let namespace = asked.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        Self::read_files(&asked.filename, &asked.policy, namespace, streams.input)
-    }
-
-    fn read_files(
-        filename: &[String],
-        policy: &[String],
-        namespace: &str,
-        input: &mut dyn Read,
-    ) -> Result<Self, Error> {
-        let sources = policy.iter().chain(filename);
-        if sources.filter(|source| *source == STANDARD_INPUT).count() > 1 {
-            return Err(Error::StandardInputTwice);
-        }
-        let policy_documents = manifests::read(policy, input)?;
-        let policies = policies::compile(&policy_documents, namespace)?;
+        let Files { filename, policy, namespace } = files;
+        one_reads_standard_input(policy.iter().chain(filename))?;
+        let policies = read_policies(policy, namespace, input)?;
         let documents = manifests::read(filename, input)?;
         let facts = Facts::new(policies.set, namespace, &documents);
         Ok(Self { documents, facts, policies: policies.written })
     }
+}
 
-    async fn ask_cluster(
-        documents: Vec<Document>,
+/// Objects that people ask about, and what decisions about them rest on.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) facts: Facts,
+    /// What the cluster says of the policies, if they are its.
+    pub(crate) stored: BTreeMap<PolicyId, StoredPolicy>,
+}
+
+/// An object that people ask about.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// As the heart is asked about it.
+    pub(crate) object: Node,
+    /// What became of it, if it is an object of a cluster.
+    pub(crate) found: Option<Found>,
+}
+
+impl Inquiry {
+    /// Reads objects from files or the cluster, and policies from files or else from the cluster.
+    pub(crate) fn read(
         asked: &Asked,
+        purpose: Purpose,
+        streams: &mut Streams<'_>,
+    ) -> Result<Self, Error> {
+        one_reads_standard_input(asked.policy.iter().chain(&asked.filename))?;
+        let documents = manifests::read(&asked.filename, streams.input)?;
+        if asked.objects.is_empty() && !asked.policy.is_empty() {
+            let namespace = asked.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+            let policies = read_policies(&asked.policy, namespace, streams.input)?;
+            let facts = Facts::new(policies.set, namespace, &documents);
+            return Ok(Self { subjects: subjects(&documents), facts, stored: BTreeMap::new() });
+        }
+        let references = Reference::read(&asked.objects, &Resource::WITH_PODS)?;
+        cluster::run(Self::read_from_cluster(&documents, &references, asked, purpose, streams))
+    }
+
+    async fn read_from_cluster(
+        documents: &[Document],
+        references: &[Reference],
+        asked: &Asked,
+        purpose: Purpose,
         streams: &mut Streams<'_>,
     ) -> Result<Self, Error> {
         let cluster = Cluster::connect(&asked.cluster).await?;
-        let default = asked.namespace.as_ref().unwrap_or(&cluster.default_namespace);
-        let names = namespaces_of_pods(&documents, default);
-        let (policies, namespaces) =
-            futures::try_join!(cluster.policies(&names), cluster.namespaces(&names))?;
-        for note in &policies.notes {
-            writeln!(streams.messages, "{note}")?;
+        let namespace = asked.namespace.as_ref().unwrap_or(&cluster.default_namespace);
+        let mut names = namespaces_of_pods(documents, namespace);
+        if !references.is_empty() {
+            names.insert(namespace.clone());
         }
-        let facts = Facts::new(policies.set, default, &documents).with_namespaces(namespaces);
-        Ok(Self { documents, facts, policies: Vec::new() })
+        let objects = live::read(&cluster, namespace, references).await?;
+        let policies = if asked.policy.is_empty() {
+            let policies = cluster.policies(&names).await?;
+            for note in &policies.notes {
+                writeln!(streams.messages, "{note}")?;
+            }
+            policies
+        } else {
+            let read = read_policies(&asked.policy, namespace, streams.input)?;
+            StoredPolicies { set: read.set, ..StoredPolicies::default() }
+        };
+        let (described, installation) =
+            futures::try_join!(cluster.namespaces(&names), cluster.installation())?;
+        if let Some(other) = installation.as_ref().and_then(Installation::other_version) {
+            writeln!(streams.messages, "{other}")?;
+        }
+        let mut facts = Facts::new(policies.set, namespace, documents).with_namespaces(described);
+        if let Some(installation) = &installation {
+            facts = facts.with_exclusions(installation.exclusions());
+        }
+        let operator_namespace =
+            installation.as_ref().map_or(USUAL_NAMESPACE, |found| &found.namespace);
+        let (cluster, stored) = (&cluster, &policies.known);
+        let around = Surroundings { cluster, facts: &facts, stored, operator_namespace, purpose };
+        let mut subjects = subjects(documents);
+        for object in objects {
+            let Live { object, found } = live::look_at(object, &around).await?;
+            subjects.push(Subject { object, found: Some(found) });
+        }
+        Ok(Self { subjects, facts, stored: policies.known })
     }
+}
+
+fn one_reads_standard_input<'s>(sources: impl Iterator<Item = &'s String>) -> Result<(), Error> {
+    if sources.filter(|source| *source == STANDARD_INPUT).count() > 1 {
+        return Err(Error::StandardInputTwice);
+    }
+    Ok(())
+}
+
+fn read_policies(
+    files: &[String],
+    namespace: &str,
+    input: &mut dyn Read,
+) -> Result<Policies, Error> {
+    let documents = manifests::read(files, input)?;
+    Ok(policies::compile(&documents, namespace)?)
+}
+
+/// The objects of manifests that describe pods.
+fn subjects(documents: &[Document]) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for root in documents.iter().filter_map(|document| document.root.as_ref()) {
+        objects::visit(root, &mut |object| {
+            if Identity::of(object).is_some_and(|found| found.pod_template().is_some()) {
+                subjects.push(Subject { object: object.clone(), found: None });
+            }
+        });
+    }
+    subjects
 }
 
 /// The namespaces of the objects that describe pods.

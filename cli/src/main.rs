@@ -13,6 +13,7 @@ mod facts;
 mod generators;
 mod injection;
 mod inputs;
+mod live;
 mod manifests;
 mod objects;
 mod output;

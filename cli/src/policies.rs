@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use crds::{ClusterSidecarPolicy, GROUP, PolicySpec, SidecarPolicy, VERSION};
+use crds::{ClusterSidecarPolicy, GROUP, PolicySpec, PolicyStatus, SidecarPolicy, VERSION};
 use inject::{Policy, PolicyId, PolicySet};
 use serde::de::DeserializeOwned;
 
@@ -41,7 +41,19 @@ pub(crate) struct Written {
     pub(crate) location: Location,
 }
 
+/// Which policy, and what it says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) id: &'a PolicyId,
+    pub(crate) spec: &'a PolicySpec,
+}
+
 impl Written {
+    /// Which policy, and what it says.
+    pub(crate) fn contents(&self) -> Contents<'_> {
+        Contents { id: &self.policy.id, spec: &self.spec }
+    }
+
     /// Where a field stands, or the nearest one above it that is there.
     pub(crate) fn location_of(&self, path: &str) -> Location {
         Location { line: self.object.line_of(path), ..self.location.clone() }
@@ -83,24 +95,28 @@ pub(crate) fn compile(documents: &[Document], default_namespace: &str) -> Result
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) policy: Policy,
-    /// Paths of the fields of its spec that this program does not know.
+    pub(crate) spec: PolicySpec,
+    /// What the operator observed; empty before it looked.
+    pub(crate) status: PolicyStatus,
+    /// Paths of the fields of its spec and status that this program does not know.
     pub(crate) unknown: Vec<String>,
 }
 
 /// Reads a policy that a cluster stores; or says what is wrong with it.
 pub(crate) fn stored(object: &Node) -> Result<Stored, Vec<String>> {
-    let compiled = || {
-        let identity =
-            Identity::of(object).ok_or_else(|| Wrong::new("wrong-type", "kind", "there is none"));
-        let Typed { id, spec, unknown } =
-            typed_policy(object, &identity.map_err(|wrong| vec![wrong])?, "")?;
-        let metadata = |key| object.descend(&["metadata", key]);
-        let uid = metadata("uid").and_then(Node::text).unwrap_or_default();
-        let generation = metadata("generation").and_then(Node::integer).unwrap_or_default();
-        let unknown = unknown.into_iter().filter(|path| path.starts_with("spec")).collect();
-        Ok(Stored { policy: compiled(id, uid, generation, &spec)?, unknown })
+    read_stored(object).map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
+}
+
+fn read_stored(object: &Node) -> Result<Stored, Vec<Wrong>> {
+    let Some(identity) = Identity::of(object) else {
+        return Err(vec![Wrong::new("unknown-kind", "kind", "there is none")]);
     };
-    compiled().map_err(|wrong: Vec<Wrong>| wrong.iter().map(ToString::to_string).collect())
+    let Typed { id, spec, status, unknown } = typed_policy(object, &identity, "")?;
+    let metadata = |key| object.descend(&["metadata", key]);
+    let uid = metadata("uid").and_then(Node::text).unwrap_or_default();
+    let generation = metadata("generation").and_then(Node::integer).unwrap_or_default();
+    let unknown = unknown.into_iter().filter(|path| !path.starts_with("metadata")).collect();
+    Ok(Stored { policy: compiled(id, uid, generation, &spec)?, spec, status, unknown })
 }
 
 /// Reads the policies among documents, right or wrong; there has to be one.
@@ -162,7 +178,8 @@ impl Reader<'_> {
         object: &Node,
         identity: &Identity,
     ) -> Result<(Policy, PolicySpec), Vec<Wrong>> {
-        let Typed { id, spec, unknown } = typed_policy(object, identity, self.default_namespace)?;
+        let Typed { id, spec, unknown, .. } =
+            typed_policy(object, identity, self.default_namespace)?;
         if !unknown.is_empty() {
             // The API server would refuse it too.
             let what = "there is no such field; check its name and its place";
@@ -206,6 +223,7 @@ impl Wrong {
 struct Typed {
     id: PolicyId,
     spec: PolicySpec,
+    status: PolicyStatus,
     /// Paths of the fields that the type does not have.
     unknown: Vec<String>,
 }
@@ -227,11 +245,12 @@ fn typed_policy(
             let (policy, unknown) = typed::<SidecarPolicy>(object)?;
             let namespace = identity.namespace.as_deref().unwrap_or(default_namespace);
             let id = PolicyId::namespaced(namespace, &identity.name);
-            Ok(Typed { id, spec: policy.spec, unknown })
+            Ok(Typed { id, spec: policy.spec, status: policy.status.unwrap_or_default(), unknown })
         }
         "ClusterSidecarPolicy" => {
             let (policy, unknown) = typed::<ClusterSidecarPolicy>(object)?;
-            Ok(Typed { id: PolicyId::cluster(&identity.name), spec: policy.spec, unknown })
+            let (spec, status) = (policy.spec, policy.status.unwrap_or_default());
+            Ok(Typed { id: PolicyId::cluster(&identity.name), spec, status, unknown })
         }
         kind => {
             let what = format!(

@@ -4,11 +4,20 @@ use clap::{Args, ValueHint};
 
 use super::ClusterArguments;
 
-/// Manifests, and the policies that are asked about them.
+/// Objects of the cluster or manifests, and the policies that are asked about them.
 #[derive(Debug, Args)]
 pub(crate) struct Asked {
+    /// Objects of the cluster: pods, deployments, statefulsets, daemonsets, replicasets, jobs and cronjobs,
+    /// named as kubectl takes them: pod/NAME, deploy/NAME, or pod NAME.
+    #[arg(
+        value_name = "OBJECT",
+        required_unless_present = "filename",
+        conflicts_with = "filename"
+    )]
+    pub(crate) objects: Vec<String>,
+
     /// Manifests: files, folders (their .yaml, .yml and .json files), or - for standard input.
-    #[arg(short, long, required = true, num_args = 1.., value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    #[arg(short, long, num_args = 1.., value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub(crate) filename: Vec<String>,
 
     /// Policies of either kind: files, folders, or - for standard input; otherwise those of the
@@ -16,8 +25,8 @@ pub(crate) struct Asked {
     #[arg(short, long, num_args = 1.., value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub(crate) policy: Vec<String>,
 
-    /// Namespace of objects and policies that name none; otherwise the one of the context, or default
-    /// where no cluster is asked.
+    /// Namespace of the objects, and of manifests and policies that name none; otherwise the one of the
+    /// context, or default where no cluster is asked.
     #[arg(short, long)]
     pub(crate) namespace: Option<String>,
 

@@ -4,11 +4,13 @@ use clap::Args;
 
 use super::Asked;
 
-/// Show what injection changes in manifests, as a unified diff of YAML.
+/// Show what injection changes in manifests or in objects of the cluster, as a unified diff of YAML.
 ///
-/// The policies are those of the cluster, or with -p those of files, which needs no cluster. Both sides are written in the style of
-/// kubectl, so that only what changes is shown, whatever the style of the file. What was not
-/// injected, and why, is said by explain.
+/// Of a workload it shows what injection changes in its next pods; of a running pod, what it would change if the
+/// pod was created anew. Both sides are written in the style of kubectl, so that only what changes is shown, whatever the style
+/// of the file. What is not injected, and why, is said by explain.
+///
+/// The policies are those of the cluster, or with -p those of files. With -f and -p no cluster is needed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DiffArguments {
@@ -23,6 +25,12 @@ Examples:
 
   # What the policies of the cluster change in it
   kubectl sidecar diff -f deployment.yaml
+
+  # What they change in a Deployment of the cluster
+  kubectl sidecar diff deploy/api -n shop
+
+  # What a policy that is not there yet would change in it
+  kubectl sidecar diff deploy/api -p log-shipper.yaml
 
 Exit codes, as those of kubectl diff:
   0  nothing changes

@@ -50,6 +50,14 @@ pub(crate) enum Error {
     NotServed { kind: &'static str, group: &'static str, version: &'static str, flags: String },
     #[error("the API server refuses to {right}: {said}")]
     Refused { right: Right, said: String },
+    #[error("{kind:?} is no kind that has pods; those are {known}")]
+    UnknownKind { kind: String, known: String },
+    #[error("the name of a {kind:?} is missing; write it as {kind}/NAME")]
+    NoName { kind: String },
+    #[error(
+        "{object} names a kind itself; name the kind once, or with each object as KIND/NAME (before it stands {kind:?})"
+    )]
+    KindTwice { kind: String, object: String },
     #[error("that cannot be asked: {0}")]
     Request(String),
     #[error("what the API server answers cannot be read: {0}")]

@@ -5,10 +5,16 @@
 
 mod connection;
 mod error;
+mod installation;
 mod objects;
 mod policies;
+mod reference;
 mod resource;
+mod revisions;
 
 pub(crate) use connection::{Cluster, run};
 pub(crate) use error::{Error, Right};
+pub(crate) use installation::{Installation, USUAL_NAMESPACE};
+pub(crate) use policies::{StoredPolicies, StoredPolicy};
+pub(crate) use reference::Reference;
 pub(crate) use resource::Resource;

@@ -1,12 +1,17 @@
 //! The policies of a cluster and the namespaces that they are asked about, as `inject` takes them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use crds::{PolicySpec, PolicyStatus};
 use futures::future::try_join_all;
-use inject::{Namespace, PolicySet};
+use inject::{Namespace, PolicyId, PolicySet};
 
 use super::{Cluster, Error, Resource};
 use crate::{
+    document::Node,
     facts,
     objects::Identity,
     policies::{self, Stored},
@@ -17,8 +22,36 @@ use crate::{
 pub(crate) struct StoredPolicies {
     /// Those that can be used.
     pub(crate) set: PolicySet,
+    /// What the cluster says of each of these.
+    pub(crate) known: BTreeMap<PolicyId, StoredPolicy>,
     /// What people should know of the others, and of what this program does not know.
     pub(crate) notes: Vec<String>,
+}
+
+/// What a cluster says of a policy.
+#[derive(Debug)]
+pub(crate) struct StoredPolicy {
+    /// When it was created, as RFC 3339 in UTC.
+    pub(crate) created: String,
+    pub(crate) generation: i64,
+    pub(crate) spec: PolicySpec,
+    /// What the operator observed; empty before it looked.
+    pub(crate) status: PolicyStatus,
+}
+
+impl StoredPolicy {
+    /// Why the next matching pod may not get it, as far as the operator says.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        match ready {
+            None => Some("the operator has not looked at it yet".to_owned()),
+            Some(ready) if ready.observed_generation.is_some_and(|seen| seen < self.generation) => {
+                Some("the operator has not looked at its last change yet".to_owned())
+            }
+            Some(ready) if ready.status == "True" => None,
+            Some(ready) => Some(format!("{}: {}", ready.reason, ready.message)),
+        }
+    }
 }
 
 impl Cluster {
@@ -34,27 +67,11 @@ impl Cluster {
             self.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
             try_join_all(lists)
         )?;
-        let mut stored = StoredPolicies::default();
+        let mut policies = StoredPolicies::default();
         for object in of_cluster.iter().chain(of_namespaces.iter().flatten()) {
-            let Some(identity) = Identity::of(object) else { continue };
-            match policies::stored(object) {
-                Ok(Stored { policy, unknown }) => {
-                    stored.set.insert(Arc::new(policy));
-                    if !unknown.is_empty() {
-                        stored.notes.push(format!(
-                            "{identity}: {}: not known to this program; the operator in the cluster is newer, \
-                             and what it does may differ",
-                            unknown.join(", ")
-                        ));
-                    }
-                }
-                Err(problems) => stored.notes.push(format!(
-                    "{identity}: left out, for it cannot be used: {}",
-                    problems.join("; ")
-                )),
-            }
+            policies.add(object);
         }
-        Ok(stored)
+        Ok(policies)
     }
 
     /// What is known of namespaces; one that does not exist is left out.
@@ -65,5 +82,88 @@ impl Cluster {
         let found = names.iter().map(|name| self.find(&Resource::NAMESPACE, "", name));
         let found = try_join_all(found).await?;
         Ok(found.iter().flatten().filter_map(facts::described_namespace).collect())
+    }
+}
+
+impl StoredPolicies {
+    fn add(&mut self, object: &Node) {
+        let Some(identity) = Identity::of(object) else { return };
+        match policies::stored(object) {
+            Ok(Stored { policy, spec, status, unknown }) => {
+                if !unknown.is_empty() {
+                    self.notes.push(format!(
+                        "{identity}: this program does not know {}; the operator in the cluster is newer, and what it \
+                         does may differ",
+                        unknown.join(", ")
+                    ));
+                }
+                let created = object.descend(&["metadata", "creationTimestamp"]);
+                let created = created.and_then(Node::text).unwrap_or_default().to_owned();
+                let generation = policy.generation;
+                let known = StoredPolicy { created, generation, spec, status };
+                self.known.insert(policy.id.clone(), known);
+                self.set.insert(Arc::new(policy));
+            }
+            Err(problems) => self.notes.push(format!(
+                "{identity}: left out, for it cannot be used: {}",
+                problems.join("; ")
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(spec: &str, status: &str) -> StoredPolicies {
+        let json = format!(
+            r#"{{"apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
+                "metadata": {{"name": "log", "namespace": "shop", "generation": 2,
+                    "creationTimestamp": "2026-01-01T00:00:00Z", "uid": "u", "newer": 1}},
+                "spec": {spec}, "status": {status}}}"#
+        );
+        let mut policies = StoredPolicies::default();
+        policies.add(&Node::from_json(&json, 1).expect("it is JSON"));
+        policies
+    }
+
+    const SIDECARS: &str = r#""sidecars": [{"name": "a", "image": "a:1"}]"#;
+
+    #[test]
+    fn fields_of_a_newer_operator_are_told_and_the_rest_counts() {
+        let policies =
+            stored(&format!(r#"{{{SIDECARS}, "mood": "good"}}"#), r#"{"weather": "fine"}"#);
+        assert_eq!(policies.set.len(), 1);
+        let [note] = policies.notes.as_slice() else { panic!("{:?}", policies.notes) };
+        assert!(note.contains("does not know spec.mood, status.weather;"), "{note}");
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_used_is_told_and_left_out() {
+        for spec in ["{}", r#"{"mode": "Newer"}"#, "null"] {
+            let policies = stored(spec, "{}");
+            assert!(policies.set.is_empty(), "{spec}");
+            let [note] = policies.notes.as_slice() else { panic!("{:?}", policies.notes) };
+            assert!(note.starts_with("SidecarPolicy shop/log: left out"), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_is_not_ready_says_why() {
+        let not_ready = |status: &str| {
+            let policies = stored(&format!("{{{SIDECARS}}}"), status);
+            policies.known.values().next().expect("it is known").not_ready()
+        };
+        let ready = |status: &str, generation: i64| {
+            not_ready(&format!(
+                r#"{{"conditions": [{{"type": "Ready", "status": "{status}", "reason": "Why", "message": "so",
+                    "observedGeneration": {generation}, "lastTransitionTime": "2026-01-01T00:00:00Z"}}]}}"#
+            ))
+        };
+        assert_eq!(ready("True", 2), None);
+        assert_eq!(ready("False", 2).as_deref(), Some("Why: so"));
+        assert!(ready("True", 1).is_some_and(|why| why.contains("last change")));
+        assert!(not_ready("{}").is_some_and(|why| why.contains("not looked at it")));
     }
 }

@@ -7,43 +7,50 @@ use similar::{ChangeTag, TextDiff};
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::DiffArguments,
-    document::Node,
     injection,
-    inputs::Inputs,
-    objects,
+    inputs::{Inquiry, Subject},
+    live::{Found, Purpose, Record},
     output::styles::{self, Colours},
 };
 
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 3;
 
-/// Shows what injection changes in manifests.
+/// Shows what injection changes in manifests and in objects of the cluster.
 pub(super) fn run(arguments: &DiffArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
-    let Inputs { documents, facts, .. } = Inputs::ask(&arguments.asked, streams)?;
+    let Inquiry { subjects, facts, .. } =
+        Inquiry::read(&arguments.asked, Purpose::Changes, streams)?;
     let mut ending = Ending::Clean;
-    for root in documents.iter().filter_map(|document| document.root.as_ref()) {
-        let mut objects: Vec<&Node> = Vec::new();
-        objects::visit(root, &mut |object| objects.push(object));
-        for object in objects {
-            let mut injected = object.clone();
-            let Some(report) = injection::inject_into(&mut injected, &facts)? else { continue };
-            if let Some(why) = &report.unreadable {
-                let object = &report.object;
-                writeln!(streams.messages, "{object}: its pods cannot be read: {why}")?;
-            }
-            if let Some(denied) = &report.denied {
-                let object = &report.object;
-                writeln!(streams.messages, "{object}: the pods would be refused: {denied}")?;
-            }
-            if report.changed {
-                let texts = Texts { before: &object.to_yaml(), after: &injected.to_yaml() };
-                let (before, after) =
-                    (report.object.to_string(), format!("{}, injected", report.object));
-                write_difference(&texts, (&before, &after), streams.colours, streams.output)?;
-            }
-            if report.changed || report.denied.is_some() {
-                ending = Ending::Findings;
-            }
+    for Subject { object, found } in &subjects {
+        let mut injected = object.clone();
+        let Some(report) = injection::inject_into(&mut injected, &facts)? else { continue };
+        if let Some(why) = &report.unreadable {
+            let object = &report.object;
+            writeln!(streams.messages, "{object}: its pods cannot be read: {why}")?;
+        }
+        if let Some(denied) = &report.denied {
+            let object = &report.object;
+            writeln!(streams.messages, "{object}: the pods would be refused: {denied}")?;
+        }
+        if let Some(Found::Pod { pod, .. }) = found
+            && !pod.record.injected.is_empty()
+            && Record::of(object) == pod.record
+        {
+            let object = &report.object;
+            writeln!(
+                streams.messages,
+                "{object}: what went in cannot be told from the app's own, so that only what would come in \
+                 anew is shown"
+            )?;
+        }
+        if report.changed {
+            let texts = Texts { before: &object.to_yaml(), after: &injected.to_yaml() };
+            let (before, after) =
+                (report.object.to_string(), format!("{}, injected", report.object));
+            write_difference(&texts, (&before, &after), streams.colours, streams.output)?;
+        }
+        if report.changed || report.denied.is_some() {
+            ending = Ending::Findings;
         }
     }
     Ok(ending)

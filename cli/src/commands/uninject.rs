@@ -9,7 +9,7 @@ use crate::{
     inputs::Inputs,
     objects,
     output::{self, Manifest},
-    policies::Written,
+    policies::{Contents, Written},
     uninjection::{self, Removal},
 };
 
@@ -19,11 +19,12 @@ pub(super) fn run(
     streams: &mut Streams<'_>,
 ) -> Result<Ending, Error> {
     let Inputs { documents, facts, policies } = Inputs::read(&arguments.files, streams.input)?;
+    let contents: Vec<Contents<'_>> = policies.iter().map(Written::contents).collect();
     let mut ending = Ending::Clean;
     let mut manifests = Vec::with_capacity(documents.len());
     for mut document in documents {
         let removals = match &mut document.root {
-            Some(root) => take_out_of_each(root, &facts, &policies)?,
+            Some(root) => take_out_of_each(root, &facts, &contents)?,
             None => Vec::new(),
         };
         for removal in &removals {
@@ -44,7 +45,7 @@ pub(super) fn run(
 fn take_out_of_each(
     root: &mut Node,
     facts: &Facts,
-    policies: &[Written],
+    policies: &[Contents<'_>],
 ) -> Result<Vec<Removal>, injection::Error> {
     let mut removals = Vec::new();
     objects::visit_mut(root, &mut |object| {

@@ -19,7 +19,7 @@ use crate::{
     facts::Facts,
     injection::{self, Decided, Report},
     objects::Identity,
-    policies::Written,
+    policies::Contents,
 };
 use candidates::Candidate;
 use place::{Place, Step, behind, contains, fields, find, neighbours_before};
@@ -42,7 +42,7 @@ pub(crate) struct Removal {
 pub(crate) fn take_out_of(
     object: &mut Node,
     facts: &Facts,
-    policies: &[Written],
+    policies: &[Contents<'_>],
 ) -> Result<Option<Removal>, injection::Error> {
     let Some(identity) = Identity::of(object) else { return Ok(None) };
     let Some(template) = identity.pod_template() else { return Ok(None) };
@@ -79,8 +79,8 @@ pub(crate) fn take_out_of(
     Ok(Some(removal))
 }
 
-fn is_given(policy: &str, policies: &[Written]) -> bool {
-    policies.iter().any(|written| written.policy.id.to_string() == policy)
+fn is_given(policy: &str, policies: &[Contents<'_>]) -> bool {
+    policies.iter().any(|given| given.id.to_string() == policy)
 }
 
 /// What a pod says of what was put into it.
@@ -172,7 +172,7 @@ impl<'a> Attempt<'a> {
         root: Place,
         record: &Record,
         going: &'a BTreeSet<String>,
-        policies: &[Written],
+        policies: &[Contents<'_>],
     ) -> Self {
         let mut attempt = Self {
             object,
@@ -189,20 +189,20 @@ impl<'a> Attempt<'a> {
             notes: Vec::new(),
             root,
         };
-        let sidecars = policies.iter().flat_map(|written| &written.spec.sidecars);
+        let sidecars = policies.iter().flat_map(|given| &given.spec.sidecars);
         let sidecars: BTreeSet<&str> = sidecars.map(|sidecar| sidecar.name.as_str()).collect();
         let pod = candidates::Pod { object, root: &attempt.root.clone(), sidecars: &sidecars };
-        let is_going = |written: &&Written| going.contains(&written.policy.id.to_string());
-        let (going_out, staying): (Vec<_>, Vec<_>) = policies.iter().partition(is_going);
-        for written in going_out {
-            for candidate in pod.candidates(&written.policy.id, &written.spec) {
+        let is_going = |given: &&Contents<'_>| going.contains(&given.id.to_string());
+        let (going_out, staying): (Vec<&Contents<'_>>, Vec<&Contents<'_>>) =
+            policies.iter().partition(is_going);
+        for given in going_out {
+            for candidate in pod.candidates(given.id, given.spec) {
                 attempt.add(candidate);
             }
         }
-        let is_in =
-            |written: &&&Written| record.policies.contains_key(&written.policy.id.to_string());
-        for written in staying.iter().filter(is_in) {
-            for candidate in pod.candidates(&written.policy.id, &written.spec) {
+        let is_in = |given: &&&Contents<'_>| record.policies.contains_key(&given.id.to_string());
+        for given in staying.iter().filter(is_in) {
+            for candidate in pod.candidates(given.id, given.spec) {
                 attempt.out.remove(candidate.place());
             }
         }

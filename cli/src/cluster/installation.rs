@@ -1,0 +1,104 @@
+//! The installation of the product in a cluster, as far as answers depend on it.
+
+use inject::Exclusions;
+
+use super::{Cluster, Error, Resource};
+use crate::document::Node;
+
+/// Label that the chart puts on all its objects.
+const OURS: &str = "app.kubernetes.io/name=sidecar-policy";
+const COMPONENT: &str = "app.kubernetes.io/component";
+const VERSION_LABEL: &str = "app.kubernetes.io/version";
+/// Argument of the webhook that names further namespaces that no policy reaches.
+const EXCLUDED: &str = "--excluded-namespaces=";
+/// The namespace that the product is installed in, by convention.
+pub(crate) const USUAL_NAMESPACE: &str = "sidecar-policy-system";
+
+/// What a cluster says of its installation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Installation {
+    /// Where the operator runs and keeps the revisions of the cluster kind.
+    pub(crate) namespace: String,
+    /// `None` if the chart did not write it.
+    pub(crate) version: Option<String>,
+    excluded: Vec<String>,
+}
+
+impl Cluster {
+    /// The installation; `None` if there is none, or none that this person may see. Without it, answers
+    /// rest on the conventions.
+    pub(crate) async fn installation(&self) -> Result<Option<Installation>, Error> {
+        let deployments = match self.list(&Resource::DEPLOYMENT, None, Some(OURS)).await {
+            Err(Error::Forbidden { .. }) => {
+                self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
+            }
+            listed => listed,
+        };
+        match deployments {
+            Ok(deployments) => Ok(deployments.iter().find_map(Installation::of_webhook)),
+            Err(Error::Forbidden { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Installation {
+    /// What the webhook's Deployment says; `None` for another one.
+    fn of_webhook(deployment: &Node) -> Option<Self> {
+        let label = |key| deployment.descend(&["metadata", "labels", key]).and_then(Node::text);
+        if label(COMPONENT) != Some("webhook") {
+            return None;
+        }
+        let containers = deployment.descend(&["spec", "template", "spec", "containers"])?;
+        let arguments = containers.items().iter().filter_map(|container| container.get("args"));
+        let arguments = arguments.flat_map(Node::items).filter_map(Node::text);
+        let excluded = arguments.filter_map(|argument| argument.strip_prefix(EXCLUDED));
+        Some(Self {
+            namespace: deployment.descend(&["metadata", "namespace"])?.text()?.to_owned(),
+            version: label(VERSION_LABEL).map(str::to_owned),
+            excluded: excluded.flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+        })
+    }
+
+    /// The namespaces that no policy reaches.
+    pub(crate) fn exclusions(&self) -> Exclusions {
+        Exclusions::new(&self.namespace, &self.excluded)
+    }
+
+    /// What people should know if the operator is not of this program's version.
+    pub(crate) fn other_version(&self) -> Option<String> {
+        let own = env!("CARGO_PKG_VERSION");
+        let version = self.version.as_deref().filter(|version| *version != own)?;
+        Some(format!(
+            "the operator in the cluster is version {version} and this program {own}: what this program \
+             decides may differ from what the cluster does"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_webhook_says_where_it_runs_and_what_it_leaves_out() {
+        let json = r#"{
+            "metadata": {"namespace": "sidecars", "labels": {
+                "app.kubernetes.io/component": "webhook", "app.kubernetes.io/version": "0.0.9"}},
+            "spec": {"template": {"spec": {"containers": [
+                {"name": "webhook", "args": ["--log-level=info", "--excluded-namespaces=a,b"]}]}}}
+        }"#;
+        let deployment = Node::from_json(json, 1).expect("it is JSON");
+        let installation = Installation::of_webhook(&deployment).expect("it is the webhook's");
+        let exclusions = installation.exclusions();
+        for namespace in ["a", "b", "sidecars", "kube-system"] {
+            assert!(exclusions.contains(namespace), "{namespace}");
+        }
+        assert!(!exclusions.contains(USUAL_NAMESPACE));
+        let told = installation.other_version().expect("it is another version");
+        assert!(told.contains("version 0.0.9"), "{told}");
+        let own =
+            Installation { version: Some(env!("CARGO_PKG_VERSION").to_owned()), ..installation };
+        assert_eq!(own.other_version(), None);
+    }
+}
