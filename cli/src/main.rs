@@ -25,7 +25,7 @@ mod reference;
 mod uninjection;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     process::ExitCode,
 };
 
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         output: &mut output,
         messages: &mut messages,
         colours: Colours::of_output(),
+        is_terminal: io::stdout().is_terminal(),
     };
     let ended = commands::run(arguments, &mut streams);
     match ended.and_then(|ending| output.flush().map(|()| ending).map_err(Error::Output)) {

@@ -9,6 +9,7 @@ mod explain;
 mod files;
 mod inject;
 mod lint;
+mod status;
 mod test;
 mod uninject;
 
@@ -23,6 +24,7 @@ pub(crate) use explain::ExplainArguments;
 pub(crate) use files::Files;
 pub(crate) use inject::InjectArguments;
 pub(crate) use lint::LintArguments;
+pub(crate) use status::StatusArguments;
 pub(crate) use test::TestArguments;
 pub(crate) use uninject::UninjectArguments;
 
@@ -51,6 +53,7 @@ Exit codes:
 pub(crate) enum Command {
     Explain(ExplainArguments),
     Diff(DiffArguments),
+    Status(StatusArguments),
     Inject(InjectArguments),
     Uninject(UninjectArguments),
     Lint(LintArguments),

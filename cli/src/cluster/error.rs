@@ -58,6 +58,10 @@ pub(crate) enum Error {
         "{object} names a kind itself; name the kind once, or with each object as KIND/NAME (before it stands {kind:?})"
     )]
     KindTwice { kind: String, object: String },
+    #[error(
+        "{word:?} names no policy; write NAME, scp/NAME, cscp/NAME, cluster/NAME or NAMESPACE/NAME"
+    )]
+    NoPolicyName { word: String },
     #[error("that cannot be asked: {0}")]
     Request(String),
     #[error("what the API server answers cannot be read: {0}")]

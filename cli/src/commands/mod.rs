@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod inject;
 mod lint;
+mod status;
 mod test;
 mod uninject;
 mod version;
@@ -39,6 +40,10 @@ pub(crate) enum Error {
     Injection(#[from] injection::Error),
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    #[error("there is no policy {name}; -A looks in all namespaces, -n in another one")]
+    NoPolicy { name: String },
+    #[error("--watch shows tables only; leave -o out")]
+    WatchedForm,
     #[error("standard input (-) can be read once only; name a file in all places but one")]
     StandardInputTwice,
     #[error(transparent)]
@@ -59,6 +64,8 @@ pub(crate) struct Streams<'a> {
     pub(crate) messages: &'a mut dyn Write,
     /// Whether the answer may have colours.
     pub(crate) colours: Colours,
+    /// Whether the answer goes to a terminal.
+    pub(crate) is_terminal: bool,
 }
 
 /// Runs the command that the arguments name.
@@ -66,6 +73,7 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
     match arguments.command {
         Command::Explain(arguments) => explain::run(&arguments, streams),
         Command::Diff(arguments) => diff::run(&arguments, streams),
+        Command::Status(arguments) => status::run(&arguments, streams),
         Command::Inject(arguments) => inject::run(&arguments, streams),
         Command::Uninject(arguments) => uninject::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),

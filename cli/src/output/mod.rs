@@ -3,11 +3,13 @@
 mod manifests;
 mod structured;
 pub(crate) mod styles;
+mod table;
 
 use clap::ValueEnum;
 
 pub(crate) use manifests::{Manifest, write, yaml};
 pub(crate) use structured::write_structured;
+pub(crate) use table::{Cell, Column, Layout};
 
 /// How manifests are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -21,6 +21,10 @@ pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) struct Colours(bool);
 
 impl Colours {
+    /// No colours.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self(false);
+
     /// As standard output and the environment (`NO_COLOR`, `CLICOLOR`, `TERM`) have it.
     pub(crate) fn of_output() -> Self {
         Self(AutoStream::choice(&io::stdout()) != ColorChoice::Never)

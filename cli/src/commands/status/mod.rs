@@ -1,0 +1,178 @@
+//! `kubectl sidecar status`
+
+mod board;
+mod state;
+mod structured;
+mod table;
+mod watch;
+
+use std::{collections::BTreeMap, io};
+
+use crds::{Overhead, PodCounts};
+use futures::future::try_join_all;
+use inject::Quantity;
+
+use super::{Ending, Error, Streams};
+use crate::{
+    arguments::StatusArguments,
+    cluster::{self, Cluster, PolicyName, Resource, Scope},
+    document::Node,
+    output::{ListFormat, Structured},
+};
+use state::State;
+
+/// Says how policies of the cluster stand.
+pub(super) fn run(arguments: &StatusArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
+    if arguments.watch && arguments.output != ListFormat::Table {
+        return Err(Error::WatchedForm);
+    }
+    let names: Result<Vec<PolicyName>, cluster::Error> =
+        arguments.policies.iter().map(|word| PolicyName::read(word)).collect();
+    let names = names?;
+    cluster::run(async {
+        let cluster = Cluster::connect(&arguments.cluster).await?;
+        let scope = match (&arguments.namespace, arguments.all_namespaces) {
+            (_, true) => Scope::All,
+            (Some(namespace), _) => Scope::One(namespace.clone()),
+            (None, false) => Scope::One(cluster.default_namespace.clone()),
+        };
+        let question = Question { cluster, scope, names };
+        let read = question.read(streams).await?;
+        if arguments.watch {
+            return watch::follow(&question, &read, streams).await;
+        }
+        if read.states.is_empty() {
+            let elsewhere =
+                if arguments.all_namespaces { "" } else { "; -A looks in all namespaces" };
+            writeln!(streams.messages, "there are no policies{elsewhere}")?;
+        }
+        let states: Vec<&State> = read.states.iter().collect();
+        write(&states, arguments.output, streams)?;
+        let all_ready = states.iter().all(|state| state.readiness().why.is_none());
+        Ok(if all_ready { Ending::Clean } else { Ending::Findings })
+    })
+}
+
+fn write(states: &[&State], output: ListFormat, streams: &mut Streams<'_>) -> io::Result<()> {
+    match output {
+        ListFormat::Table if states.is_empty() => Ok(()),
+        ListFormat::Table => table::write(states, streams.colours, streams.output),
+        ListFormat::Name => states.iter().try_for_each(|state| {
+            let resource = resource(state);
+            let (kind, group) = (resource.kind.to_lowercase(), resource.group);
+            writeln!(streams.output, "{kind}.{group}/{}", state.policy.name)
+        }),
+        ListFormat::Json => structured::write(states, Structured::Json, streams.output),
+        ListFormat::Yaml => structured::write(states, Structured::Yaml, streams.output),
+    }
+}
+
+fn resource(state: &State) -> &'static Resource {
+    match state.policy.namespace {
+        Some(_) => &Resource::SIDECAR_POLICY,
+        None => &Resource::CLUSTER_SIDECAR_POLICY,
+    }
+}
+
+/// Which policies are asked about.
+struct Question {
+    cluster: Cluster,
+    scope: Scope,
+    /// None for all.
+    names: Vec<PolicyName>,
+}
+
+/// What could be read.
+struct Read {
+    states: Vec<State>,
+    /// Whether this person may read policies of each kind.
+    of_cluster: bool,
+    of_namespaces: bool,
+}
+
+impl Question {
+    /// Reads the policies. Whoever may read one kind only hears what is missing, and gets that.
+    async fn read(&self, streams: &mut Streams<'_>) -> Result<Read, Error> {
+        let (of_cluster, of_namespaces) = futures::join!(
+            self.cluster.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
+            self.list_namespaced(),
+        );
+        let (of_cluster, of_namespaces) = match (of_cluster, of_namespaces) {
+            (Err(error @ cluster::Error::Forbidden { .. }), Ok(objects)) => {
+                writeln!(streams.messages, "policies of the cluster kind are left out: {error}")?;
+                (None, Some(objects))
+            }
+            (Ok(objects), Err(error @ cluster::Error::Forbidden { .. })) => {
+                writeln!(streams.messages, "policies of namespaces are left out: {error}")?;
+                (Some(objects), None)
+            }
+            (of_cluster, of_namespaces) => (Some(of_cluster?), Some(of_namespaces?)),
+        };
+        let objects = of_cluster.iter().flatten().chain(of_namespaces.iter().flatten());
+        let states: Vec<State> =
+            objects.filter_map(State::of).filter(|state| self.asks(state)).collect();
+        for name in &self.names {
+            if !states.iter().any(|state| name.names(&state.policy, &self.scope)) {
+                return Err(Error::NoPolicy { name: name.to_string() });
+            }
+        }
+        Ok(Read {
+            states,
+            of_cluster: of_cluster.is_some(),
+            of_namespaces: of_namespaces.is_some(),
+        })
+    }
+
+    async fn list_namespaced(&self) -> Result<Vec<Node>, cluster::Error> {
+        let list = |namespace| self.cluster.list(&Resource::SIDECAR_POLICY, namespace, None);
+        match self.scope.namespaces(&self.names) {
+            None => list(None).await,
+            Some(namespaces) => {
+                let lists = namespaces.iter().map(|namespace| list(Some(namespace.as_str())));
+                Ok(try_join_all(lists).await?.into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// Whether a policy is asked about.
+    fn asks(&self, state: &State) -> bool {
+        self.names.is_empty()
+            || self.names.iter().any(|name| name.names(&state.policy, &self.scope))
+    }
+}
+
+/// What policies sum up to. A pod counts once for each of its policies.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    pods: PodCounts,
+    requests: BTreeMap<String, Quantity>,
+    limits: BTreeMap<String, Quantity>,
+}
+
+impl Totals {
+    fn of(states: &[&State]) -> Self {
+        let mut totals = Self::default();
+        for state in states {
+            totals.pods += &state.status.pods;
+            if let Some(Overhead { requests, limits }) = &state.status.overhead {
+                add(&mut totals.requests, requests);
+                add(&mut totals.limits, limits);
+            }
+        }
+        totals
+    }
+
+    fn request(&self, resource: &str) -> Option<String> {
+        self.requests.get(resource)?.to_amount_of(resource)
+    }
+}
+
+type Written = k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+fn add(sum: &mut BTreeMap<String, Quantity>, amounts: &BTreeMap<String, Written>) {
+    for (resource, amount) in amounts {
+        let Some(amount) = Quantity::parse(&amount.0) else { continue };
+        let known = sum.get(resource).and_then(|known| known.plus(&amount));
+        sum.insert(resource.clone(), known.unwrap_or(amount));
+    }
+}
