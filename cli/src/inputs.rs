@@ -64,6 +64,16 @@ pub(crate) struct Subject {
     pub(crate) found: Option<Found>,
 }
 
+impl Subject {
+    /// What people call it: a pod by its name, also if that was made up.
+    pub(crate) fn shown(&self, identity: Identity) -> Identity {
+        match &self.found {
+            Some(Found::Pod { pod, .. }) => Identity { name: pod.name.clone(), ..identity },
+            _ => identity,
+        }
+    }
+}
+
 impl Inquiry {
     /// Reads objects from files or the cluster, and policies from files or else from the cluster.
     pub(crate) fn read(

@@ -26,6 +26,20 @@ pub fn kubectl_with(arguments: &[&str], manifest: &str) -> Answer {
     run("kubectl", arguments, Some(manifest))
 }
 
+/// Runs the command line, `kubectl sidecar`, with `arguments`.
+#[must_use]
+pub fn sidecar(arguments: &[&str]) -> Answer {
+    run(&sidecar_program(), arguments, None)
+}
+
+/// The program that `KUBECTL_SIDECAR` names, else the one that `cargo build -p cli` makes.
+#[must_use]
+pub fn sidecar_program() -> String {
+    std::env::var("KUBECTL_SIDECAR").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug/kubectl-sidecar").to_owned()
+    })
+}
+
 /// Runs any program.
 #[must_use]
 pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Answer {

@@ -63,10 +63,12 @@ impl Cluster {
     ) -> Result<StoredPolicies, Error> {
         let lists =
             namespaces.iter().map(|name| self.list(&Resource::SIDECAR_POLICY, Some(name), None));
-        let (of_cluster, of_namespaces) = futures::try_join!(
+        let (of_cluster, of_namespaces) = futures::join!(
             self.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
             try_join_all(lists)
-        )?;
+        );
+        // Not what fails first, so that the same right is named each time.
+        let (of_cluster, of_namespaces) = (of_cluster?, of_namespaces?);
         let mut policies = StoredPolicies::default();
         for object in of_cluster.iter().chain(of_namespaces.iter().flatten()) {
             policies.add(object);

@@ -21,9 +21,11 @@ pub(super) fn run(arguments: &DiffArguments, streams: &mut Streams<'_>) -> Resul
     let Inquiry { subjects, facts, .. } =
         Inquiry::read(&arguments.asked, Purpose::Changes, streams)?;
     let mut ending = Ending::Clean;
-    for Subject { object, found } in &subjects {
+    for subject in &subjects {
+        let Subject { object, found } = subject;
         let mut injected = object.clone();
-        let Some(report) = injection::inject_into(&mut injected, &facts)? else { continue };
+        let Some(mut report) = injection::inject_into(&mut injected, &facts)? else { continue };
+        report.object = subject.shown(report.object);
         if let Some(why) = &report.unreadable {
             let object = &report.object;
             writeln!(streams.messages, "{object}: its pods cannot be read: {why}")?;

@@ -83,6 +83,7 @@ pub(crate) async fn look_at(object: Node, around: &Surroundings<'_>) -> Result<L
     let contents = pod::contents(&pod, around).await?;
     let changes = pod::changes(&contents, around);
     let object = pod::before_injection(object, &pod, &contents, around).await?;
+    let object = pod::without_made_up_name(object);
     Ok(Live { object, found: Found::Pod { pod, changes } })
 }
 

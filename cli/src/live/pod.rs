@@ -93,6 +93,20 @@ pub(super) async fn before_injection(
     Ok(before.unwrap_or(object))
 }
 
+/// The pod without a name that the API server made up, which it does after the webhook was asked.
+pub(super) fn without_made_up_name(mut pod: Node) -> Node {
+    let text = |key| pod.descend(&["metadata", key]).and_then(Node::text);
+    let controller = controller(&pod)
+        .and_then(|owner| Some((owner.text_of("apiVersion")?, owner.text_of("kind")?)));
+    let name = text("name").unwrap_or_default();
+    if !inject::came_with_name(name, text("generateName"), controller)
+        && let Some(Value::Map(entries)) = pod.get_mut("metadata").map(|node| &mut node.value)
+    {
+        entries.retain(|(key, _)| key != "name");
+    }
+    pod
+}
+
 /// The controller among the owners of an object.
 pub(super) fn controller(object: &Node) -> Option<&Node> {
     let owners = object.descend(&["metadata", "ownerReferences"])?.items();
@@ -185,6 +199,17 @@ fn taken_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_was_made_up_is_none() {
+        let pod = |name: &str| {
+            let json = format!(r#"{{"metadata": {{"name": "{name}", "generateName": "api-"}}}}"#);
+            Node::from_json(&json, 1).expect("it is JSON")
+        };
+        let name = |pod: &Node| pod.descend(&["metadata", "name"]).is_some();
+        assert!(!name(&without_made_up_name(pod("api-x2vzk"))));
+        assert!(name(&without_made_up_name(pod("api-first"))));
+    }
 
     #[test]
     fn a_pod_is_made_of_a_template_and_its_own_identity() {

@@ -23,6 +23,8 @@ pub(crate) enum Standing {
     Skipped { why: String, now: Option<Reason> },
     /// It should have the policy.
     Missing { now: Reason },
+    /// The policy only looks at what it would do.
+    Audited { reason: Reason },
     /// Its owner opted out.
     OptedOut { reason: Reason },
     /// The policy is not for it.
@@ -65,6 +67,7 @@ impl Standing {
                 None,
                 Some(why),
             ) => Self::Skipped { why, now: Some(reason) },
+            (Reason::WouldInject, None, None) => Self::Audited { reason },
             (Reason::Injected | Reason::AlreadyInjected, None, None) => {
                 Self::Missing { now: reason }
             }
@@ -97,6 +100,7 @@ impl Standing {
             Self::Orphaned { .. } => "Orphaned",
             Self::Skipped { .. } => "Skipped",
             Self::Missing { .. } => "Missing",
+            Self::Audited { .. } => "Audited",
             Self::OptedOut { .. } => "OptedOut",
             Self::NotMatched { .. } => "NotMatched",
         }
@@ -135,7 +139,9 @@ impl fmt::Display for Standing {
                 "missing: the webhook was not asked, though all that it would put in is there already",
             ),
             Self::Missing { .. } => formatter.write_str("missing: created anew, it would get it now"),
-            Self::OptedOut { reason } | Self::NotMatched { reason } => reason.fmt(formatter),
+            Self::Audited { reason } | Self::OptedOut { reason } | Self::NotMatched { reason } => {
+                reason.fmt(formatter)
+            }
         }
     }
 }
@@ -186,7 +192,7 @@ mod tests {
             (None, Some("why"), elsewhere(), "NotMatched"),
             (None, None, Some(Reason::Injected), "Missing"),
             (None, None, Some(Reason::AlreadyInjected), "Missing"),
-            (None, None, Some(Reason::WouldInject), "NotMatched"),
+            (None, None, Some(Reason::WouldInject), "Audited"),
             (None, None, opted_out(), "OptedOut"),
             (None, None, conflict(), "NotMatched"),
             (None, None, None, "nothing"),

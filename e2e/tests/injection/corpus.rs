@@ -9,7 +9,7 @@ use e2e::command::{Answer, kubectl};
 use serde_json::{Value, json};
 
 /// The files of a folder of the corpus, sorted.
-fn files(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inject/tests/corpus");
     let mut files: Vec<PathBuf> = std::fs::read_dir(corpus.join(folder))
         .expect("the corpus can be read")
@@ -26,7 +26,7 @@ fn goldens() -> Vec<PathBuf> {
 }
 
 /// The name of a file without its extension: what an object and its golden file have in common.
-fn stem(path: &Path) -> String {
+pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -104,7 +104,7 @@ fn remove_made_up(value: &mut Value) {
 }
 
 /// The policies that the goldens know, applied in the namespace. Others are not carried out yet.
-fn apply_policies(namespace: &TestNamespace) {
+pub(crate) fn apply_policies(namespace: &TestNamespace) {
     let goldens: String = goldens()
         .iter()
         .map(|path| std::fs::read_to_string(path).expect("a golden file can be read"))
@@ -185,7 +185,7 @@ fn the_webhook_gives_the_golden_results_and_nothing_more_in_a_second_call() {
 }
 
 /// Names of the objects whose pod is denied.
-fn denied_files() -> BTreeSet<String> {
+pub(crate) fn denied_files() -> BTreeSet<String> {
     let is_denied = |path: &PathBuf| {
         std::fs::read_to_string(path).is_ok_and(|text| text.contains("\n# denied: "))
     };

@@ -9,6 +9,7 @@
 mod authors;
 mod catalogue;
 mod clashes;
+mod command_line;
 mod conflicts;
 mod corpus;
 mod mirror_pods;

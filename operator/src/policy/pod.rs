@@ -22,12 +22,6 @@ use crate::{
 
 /// Annotation of mirror pods; it counts only with an owner of kind `Node`.
 const MIRROR: &str = "kubernetes.io/config.mirror";
-/// Characters that the API server adds to a `generateName`.
-const GENERATED: usize = 5;
-/// The characters that it takes for that: no vowels, so that no words come out.
-const GENERATED_FROM: &str = "bcdfghjklmnpqrstvwxz2456789";
-/// Longest `generateName` of which nothing is cut off for them.
-const LONGEST_PREFIX: usize = 58;
 /// Longest reason that is kept of a pod's annotation, in bytes.
 const REASON_LENGTH: usize = 256;
 /// Longest text that is kept of what a pod's containers ask for, in bytes.
@@ -459,24 +453,8 @@ fn is_false(value: &bool) -> bool {
 
 /// Whether a pod came with its name.
 fn is_named(name: &str, generate_name: Option<&str>, owner: Option<&Owner>) -> bool {
-    owner.is_some_and(names_its_pods) || !looks_generated(name, generate_name)
-}
-
-/// Whether this controller names its pods and gives them a `generateName` as well, which a StatefulSet
-/// does. The name of its pod 24567 looks like one that was made up.
-fn names_its_pods(controller: &Owner) -> bool {
-    controller.kind == "StatefulSet" && controller.api_version.starts_with("apps/")
-}
-
-/// Whether the API server made the name of a pod up. It keeps no word of that, so it is told by what
-/// it would have made: the `generateName`, cut to leave room, and its characters. Who gives a pod both,
-/// and a name of this very form, is taken for one who gave none.
-fn looks_generated(name: &str, generate_name: Option<&str>) -> bool {
-    let Some(prefix) = generate_name.filter(|prefix| !prefix.is_empty()) else { return false };
-    let prefix = prefix.get(..LONGEST_PREFIX).unwrap_or(prefix);
-    name.strip_prefix(prefix).is_some_and(|rest| {
-        rest.len() == GENERATED && rest.chars().all(|character| GENERATED_FROM.contains(character))
-    })
+    let controller = owner.map(|owner| (owner.api_version.as_str(), owner.kind.as_str()));
+    inject::came_with_name(name, generate_name, controller)
 }
 
 fn is_ours(key: &str) -> bool {

@@ -41,12 +41,6 @@ fn a_pod_has_the_name_that_it_came_with(
 }
 
 #[test]
-fn a_long_generate_name_is_cut_for_what_is_added() {
-    let name = format!("{}x2vzk", "a".repeat(58));
-    assert!(looks_generated(&name, Some(&"a".repeat(62))));
-}
-
-#[test]
 fn what_thousands_of_resources_take_is_not_kept() {
     let kept = |count: u32| {
         let requests: BTreeMap<String, &str> =

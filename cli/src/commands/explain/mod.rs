@@ -83,6 +83,7 @@ impl<'a> Answer<'a> {
         let decided = injection::inject_into(&mut subject.object.clone(), &inquiry.facts)?;
         let Some(mut report) = decided else { return Ok(None) };
         let found = subject.found.as_ref();
+        report.object = subject.shown(report.object);
         let decisions = std::mem::take(&mut report.decisions);
         let gone = gone(found, &decisions);
         let decided = decisions.into_iter().map(|decided| (decided.policy.clone(), Some(decided)));
@@ -161,7 +162,12 @@ impl Counts {
                 Some(Standing::Surplus { .. } | Standing::Orphaned { .. }) => counts.surplus += 1,
                 Some(Standing::Skipped { .. }) => counts.skipped += 1,
                 Some(Standing::Missing { .. }) => counts.missing += 1,
-                Some(Standing::OptedOut { .. } | Standing::NotMatched { .. }) | None => {}
+                Some(
+                    Standing::Audited { .. }
+                    | Standing::OptedOut { .. }
+                    | Standing::NotMatched { .. },
+                )
+                | None => {}
             }
         }
         counts

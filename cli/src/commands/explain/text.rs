@@ -107,6 +107,7 @@ fn write_standing(standing: &Standing, colours: Colours, out: &mut dyn Write) ->
             ("injected", styles::WARNING)
         }
         Standing::Skipped { .. } | Standing::Missing { .. } => ("not injected", styles::BAD),
+        Standing::Audited { .. } => ("not injected", styles::WARNING),
         Standing::OptedOut { .. } | Standing::NotMatched { .. } => {
             ("not injected", styles::HEADING)
         }
