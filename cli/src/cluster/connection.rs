@@ -3,10 +3,12 @@
 use std::{
     env,
     future::Future,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -46,7 +48,7 @@ impl Cluster {
     pub(crate) async fn connect(arguments: &ClusterArguments) -> Result<Self, Error> {
         let mut config = config(arguments).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let server = shown(&config);
         let default_namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| Error::credentials(&error))?;
         let kubectl_flags = kubectl_flags(arguments);
@@ -62,9 +64,43 @@ async fn config(arguments: &ClusterArguments) -> Result<Config, Error> {
             None => return Config::incluster().map_err(|_| Error::NoKubeconfig),
         },
     };
+    let has_proxy = names_proxy(&kubeconfig, arguments.context.as_ref());
     let options =
         KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(Error::kubeconfig)
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(Error::kubeconfig)?;
+    if !has_proxy {
+        // The client compares NO_PROXY with the address of the proxy instead of the cluster's.
+        let proxy = Matcher::from_env().intercept(&config.cluster_url);
+        config.proxy_url = proxy.filter(|_| !is_here(&config)).map(|proxy| proxy.uri().clone());
+    }
+    Ok(config)
+}
+
+/// The API server as people are told of it; what a proxy's URL says of credentials is left out.
+fn shown(config: &Config) -> String {
+    let server = config.cluster_url.to_string();
+    let server = server.trim_end_matches('/');
+    match config.proxy_url.as_ref().and_then(|proxy| proxy.host()) {
+        Some(proxy) => format!("{server}, asked through the proxy {proxy},"),
+        None => server.to_owned(),
+    }
+}
+
+/// Whether the kubeconfig itself names a proxy for its cluster.
+fn names_proxy(kubeconfig: &Kubeconfig, context: Option<&String>) -> bool {
+    let context = context.or(kubeconfig.current_context.as_ref());
+    let context = kubeconfig.contexts.iter().find(|found| Some(&found.name) == context);
+    let cluster = context.and_then(|found| found.context.as_ref()).map(|found| &found.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|found| Some(&found.name) == cluster);
+    let cluster = cluster.and_then(|found| found.cluster.as_ref());
+    cluster.is_some_and(|found| found.proxy_url.as_ref().is_some_and(|url| !url.is_empty()))
+}
+
+/// Whether the API server is on this machine, where kubectl asks no proxy of the environment.
+fn is_here(config: &Config) -> bool {
+    let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The kubeconfig of the environment; `None` if there is none. Files that KUBECONFIG names and that do

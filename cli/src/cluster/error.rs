@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, path::Path};
 
-use kube::config::KubeconfigError;
+use kube::{client::AuthError, config::KubeconfigError};
 
 use super::{Cluster, Resource};
 use crate::manifests;
@@ -82,7 +82,7 @@ impl Error {
             KubeconfigError::MissingClusterUrl => {
                 Self::Kubeconfig("the cluster of its context has no server".to_owned())
             }
-            error => Self::Kubeconfig(last_cause(&error)),
+            error => Self::Kubeconfig(with_last_cause(&error)),
         }
     }
 
@@ -97,7 +97,10 @@ impl Error {
 
     /// Credentials of which no client can be made.
     pub(super) fn credentials(error: &kube::Error) -> Self {
-        Self::Credentials(last_cause(error))
+        Self::Credentials(match error {
+            kube::Error::Auth(error) => of_credentials(error),
+            error => with_last_cause(error),
+        })
     }
 
     /// A question that cannot be put to an API server.
@@ -128,8 +131,11 @@ impl Cluster {
                 404 => Error::NotFound { right, flags },
                 _ => Error::Refused { right, said: status.message },
             },
-            kube::Error::Auth(error) => Error::Credentials(last_cause(&error)),
+            kube::Error::Auth(error) => Error::Credentials(of_credentials(&error)),
             kube::Error::SerdeError(error) => Error::answer(&error),
+            kube::Error::Service(error) if error.is::<AuthError>() => {
+                Error::Credentials(error.downcast_ref().map(of_credentials).unwrap_or_default())
+            }
             error => Error::Unreachable { server: server(), cause: last_cause(&error) },
         }
     }
@@ -190,6 +196,34 @@ impl fmt::Display for Right {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.verb, self.object())
     }
+}
+
+/// Why there are no credentials. What a credential plugin was given and printed may be secret; what it
+/// complained of is for people.
+fn of_credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecStart(error) => {
+            format!("the credential plugin that it names cannot be started: {error}")
+        }
+        AuthError::AuthExecRun { out, .. } => {
+            let complaint = String::from_utf8_lossy(&out.stderr);
+            let complaint = complaint.trim();
+            let complaint = if complaint.is_empty() { "it said nothing" } else { complaint };
+            format!("the credential plugin that it names failed ({}): {complaint}", out.status)
+        }
+        error => with_last_cause(error),
+    }
+}
+
+/// The innermost cause with what says where, which most often names a file.
+fn with_last_cause(error: &dyn StdError) -> String {
+    let (mut error, mut around) = (error, None);
+    while let Some(source) = error.source() {
+        around = Some(error.to_string());
+        error = source;
+    }
+    let cause = error.to_string();
+    around.filter(|around| around.contains(&cause)).unwrap_or(cause)
 }
 
 /// The innermost cause, which says what happened; those around it only say where.
