@@ -19,6 +19,9 @@ pub(crate) struct Facts {
     pub(crate) exclusions: Exclusions,
     /// Namespace of objects that name none.
     pub(crate) default_namespace: String,
+    /// Whether the objects are stored ones, of which a mirror pod is one by its own word: nobody else can have made
+    /// it.
+    pub(crate) are_stored: bool,
     /// The namespaces that manifests or the cluster describe, by name.
     described: BTreeMap<String, Namespace>,
 }
@@ -43,6 +46,7 @@ impl Facts {
             // By convention that is where the product is installed, which no policy reaches.
             exclusions: Exclusions::new(USUAL_NAMESPACE, &[]),
             default_namespace: default_namespace.to_owned(),
+            are_stored: false,
             described,
         }
     }
@@ -58,6 +62,11 @@ impl Facts {
     /// The facts, with the exclusions of an installation.
     pub(crate) fn with_exclusions(self, exclusions: Exclusions) -> Self {
         Self { exclusions, ..self }
+    }
+
+    /// The facts, for objects that a cluster stores.
+    pub(crate) fn of_stored_objects(self) -> Self {
+        Self { are_stored: true, ..self }
     }
 
     /// The same facts for other policies.

@@ -140,8 +140,12 @@ fn admit(
             return Ok(false);
         }
     };
-    let request =
-        Request { namespace, exclusions: &facts.exclusions, requester_is_node: false, uid: "" };
+    let request = Request {
+        namespace,
+        exclusions: &facts.exclusions,
+        requester_is_node: facts.are_stored,
+        uid: "",
+    };
     let outcome = inject::inject(&pod, &request, &facts.policies);
     report.decisions = decisions(&pod, &request, facts, &outcome);
     // A name that no policy has is warned of on the workload already.
@@ -189,6 +193,8 @@ fn decisions(
             Some(decision) => (decision.reason.clone(), decision.notices.clone()),
             None => match reason_not_selected(policy, pod, request) {
                 Some(reason) => (reason, Vec::new()),
+                // Otherwise the heart would have decided.
+                None if request.requester_is_node => (Reason::MirrorPod, Vec::new()),
                 None => continue,
             },
         };
@@ -211,4 +217,39 @@ fn reason_not_selected(policy: &Policy, pod: &Pod<'_>, request: &Request<'_>) ->
         return Some(Reason::NamespaceExcluded);
     }
     inject::select(policy, pod, request.namespace).refused
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policies;
+
+    #[test]
+    fn a_stored_mirror_pod_is_one_by_its_own_word() {
+        let policy = manifests::of_value(&json!({
+            "apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
+            "metadata": {"name": "log", "namespace": "shop"},
+            "spec": {"sidecars": [{"name": "shipper", "image": "shipper:1"}]},
+        }));
+        let policies = policies::compile(&[policy], "shop").expect("the policy is right");
+        let facts = Facts::new(policies.set, "shop", &[]);
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "proxy-node-1", "annotations": {"kubernetes.io/config.mirror": "hash"},
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "node-1", "controller": true}],
+            },
+            "spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]},
+        });
+        let decided = |facts: &Facts| {
+            let mut pod = Node::from_json(&pod.to_string(), 1).expect("it is JSON");
+            let report = inject_into(&mut pod, facts).expect("it can be decided");
+            let decisions = report.expect("it is a pod").decisions;
+            decisions.iter().map(|decided| decided.reason.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(decided(&facts), ["Injected"]);
+        assert_eq!(decided(&facts.of_stored_objects()), ["MirrorPod"]);
+    }
 }

@@ -123,6 +123,9 @@ impl Inquiry {
             writeln!(streams.messages, "{other}")?;
         }
         let mut facts = Facts::new(policies.set, namespace, documents).with_namespaces(described);
+        if !references.is_empty() {
+            facts = facts.of_stored_objects();
+        }
         if let Some(installation) = &installation {
             facts = facts.with_exclusions(installation.exclusions());
         }

@@ -40,6 +40,11 @@ pub(crate) struct StoredPolicy {
 }
 
 impl StoredPolicy {
+    /// The revision that a partition keeps a part of the pods at.
+    pub(crate) fn kept_back(&self) -> Option<&str> {
+        self.status.previous_revision.as_deref().filter(|_| self.status.partitioned)
+    }
+
     /// Why the next matching pod may not get it, as far as the operator says.
     pub(crate) fn not_ready(&self) -> Option<String> {
         let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");

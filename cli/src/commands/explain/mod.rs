@@ -50,6 +50,8 @@ struct AboutPolicy<'a> {
     policy: PolicyId,
     /// What the heart decides about it now; `None` if there is no such policy.
     now: Option<Decided>,
+    /// The revision that a partition keeps a part of the pods at.
+    kept_back: Option<&'a str>,
     /// Why the operator does not promise that the next pod gets it.
     not_ready: Option<String>,
     running: Running<'a>,
@@ -79,7 +81,7 @@ struct Counts {
 
 impl<'a> Answer<'a> {
     /// `None` for an object that describes no pods.
-    fn about(subject: &'a Subject, inquiry: &Inquiry) -> Result<Option<Self>, Error> {
+    fn about(subject: &'a Subject, inquiry: &'a Inquiry) -> Result<Option<Self>, Error> {
         let decided = injection::inject_into(&mut subject.object.clone(), &inquiry.facts)?;
         let Some(mut report) = decided else { return Ok(None) };
         let found = subject.found.as_ref();
@@ -108,7 +110,8 @@ impl<'a> Answer<'a> {
                 }
             };
             let not_ready = stored.and_then(StoredPolicy::not_ready);
-            AboutPolicy { policy, now, not_ready, running }
+            let kept_back = stored.and_then(StoredPolicy::kept_back);
+            AboutPolicy { policy, now, kept_back, not_ready, running }
         });
         let policies = policies.collect();
         Ok(Some(Self { report, policies, found }))

@@ -70,6 +70,9 @@ struct PolicyExplanation<'a> {
     /// The revision that the policy is at.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_revision: Option<&'a str>,
+    /// The revision that a partition keeps a part of the pods at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_back: Option<&'a str>,
     /// What changed in the policy since that revision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<String>,
@@ -99,7 +102,7 @@ struct PodCounts {
 
 impl<'a> PolicyExplanation<'a> {
     fn of(about: &'a AboutPolicy<'a>) -> Self {
-        let AboutPolicy { policy, now, not_ready, running } = about;
+        let AboutPolicy { policy, now, kept_back, not_ready, running } = about;
         let now = now.as_ref();
         let (kept, notes): (Vec<_>, Vec<_>) =
             now.iter().flat_map(|decided| &decided.notices).partition(|notice| notice.is_kept());
@@ -126,6 +129,7 @@ impl<'a> PolicyExplanation<'a> {
             state: standing.map(Standing::as_str),
             revision: standing.and_then(Standing::revision),
             current_revision: now.filter(|_| is_cluster).map(|decided| decided.revision.as_str()),
+            kept_back: *kept_back,
             changes: changes.iter().map(ToString::to_string).collect(),
             pods: match running {
                 Running::Pods(counts) => Some(PodCounts::of(counts)),

@@ -52,7 +52,7 @@ fn write_answer(answer: &Answer<'_>, colours: Colours, out: &mut dyn Write) -> i
 }
 
 fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
-    let AboutPolicy { policy, now, not_ready, running } = about;
+    let AboutPolicy { policy, now, kept_back, not_ready, running } = about;
     write!(out, "  {} {policy}: ", policy.kind())?;
     match (running, now) {
         (Running::Pod { standing, .. }, _) => write_standing(standing, colours, out)?,
@@ -91,6 +91,9 @@ fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) 
         }
         Running::Pods(counts) => writeln!(out, "    {}", shown(counts))?,
         Running::Unknown => {}
+    }
+    if let Some(revision) = kept_back {
+        writeln!(out, "    its partition keeps a part of the pods at revision {revision}")?;
     }
     let goes_in = now.as_ref().is_some_and(Decided::is_injected);
     if let Some(why) = not_ready.as_ref().filter(|_| goes_in) {
