@@ -1,18 +1,10 @@
 //! What commands are asked about: manifests and objects of a cluster, and the policies that are asked.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Read,
-};
-
-use inject::PolicyId;
+use std::{collections::BTreeSet, io::Read};
 
 use crate::{
     arguments::{Asked, Files},
-    cluster::{
-        self, Cluster, Installation, Reference, Resource, StoredPolicies, StoredPolicy,
-        USUAL_NAMESPACE,
-    },
+    cluster::{self, Cluster, Installation, Reference, Resource, StoredPolicies, USUAL_NAMESPACE},
     commands::{Error, Streams},
     document::Node,
     facts::Facts,
@@ -51,8 +43,8 @@ impl Inputs {
 pub(crate) struct Inquiry {
     pub(crate) subjects: Vec<Subject>,
     pub(crate) facts: Facts,
-    /// What the cluster says of the policies, if they are its.
-    pub(crate) stored: BTreeMap<PolicyId, StoredPolicy>,
+    /// The policies of the cluster, if they are asked; none otherwise.
+    pub(crate) stored: StoredPolicies,
 }
 
 /// An object that people ask about.
@@ -87,7 +79,11 @@ impl Inquiry {
             let namespace = asked.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
             let policies = read_policies(&asked.policy, namespace, streams.input)?;
             let facts = Facts::new(policies.set, namespace, &documents);
-            return Ok(Self { subjects: subjects(&documents), facts, stored: BTreeMap::new() });
+            return Ok(Self {
+                subjects: subjects(&documents),
+                facts,
+                stored: StoredPolicies::default(),
+            });
         }
         let references = Reference::read(&asked.objects, &Resource::WITH_PODS)?;
         cluster::run(Self::read_from_cluster(&documents, &references, asked, purpose, streams))
@@ -115,14 +111,15 @@ impl Inquiry {
             policies
         } else {
             let read = read_policies(&asked.policy, namespace, streams.input)?;
-            StoredPolicies { set: read.set, ..StoredPolicies::default() }
+            StoredPolicies::given(read.set)
         };
         let (described, installation) =
             futures::try_join!(cluster.namespaces(&names), cluster.installation())?;
         if let Some(other) = installation.as_ref().and_then(Installation::other_version) {
             writeln!(streams.messages, "{other}")?;
         }
-        let mut facts = Facts::new(policies.set, namespace, documents).with_namespaces(described);
+        let mut facts =
+            Facts::new(policies.set.clone(), namespace, documents).with_namespaces(described);
         if !references.is_empty() {
             facts = facts.of_stored_objects();
         }
@@ -138,7 +135,7 @@ impl Inquiry {
             let Live { object, found } = live::look_at(object, &around).await?;
             subjects.push(Subject { object, found: Some(found) });
         }
-        Ok(Self { subjects, facts, stored: policies.known })
+        Ok(Self { subjects, facts, stored: policies })
     }
 }
 

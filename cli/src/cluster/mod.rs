@@ -16,7 +16,7 @@ mod revisions;
 pub(crate) use connection::{Cluster, run};
 pub(crate) use error::{Error, Right};
 pub(crate) use installation::{Installation, USUAL_NAMESPACE};
-pub(crate) use policies::{StoredPolicies, StoredPolicy};
+pub(crate) use policies::{PolicyObjects, StoredPolicies, StoredPolicy};
 pub(crate) use policy_name::{PolicyName, Scope};
 pub(crate) use reference::Reference;
 pub(crate) use resource::Resource;

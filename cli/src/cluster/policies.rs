@@ -26,6 +26,19 @@ pub(crate) struct StoredPolicies {
     pub(crate) known: BTreeMap<PolicyId, StoredPolicy>,
     /// What people should know of the others, and of what this program does not know.
     pub(crate) notes: Vec<String>,
+    /// This person may not read those of the cluster kind.
+    hides_cluster: bool,
+    /// This person may not read those of namespaces.
+    hides_namespaced: bool,
+}
+
+/// Policies as a cluster stores them; `None` for a kind that this person may not read.
+#[derive(Debug)]
+pub(crate) struct PolicyObjects {
+    pub(crate) of_cluster: Option<Vec<Node>>,
+    pub(crate) of_namespaces: Option<Vec<Node>>,
+    /// What people should know of what is missing.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a cluster says of a policy.
@@ -66,19 +79,53 @@ impl Cluster {
         &self,
         namespaces: &BTreeSet<String>,
     ) -> Result<StoredPolicies, Error> {
-        let lists =
-            namespaces.iter().map(|name| self.list(&Resource::SIDECAR_POLICY, Some(name), None));
-        let (of_cluster, of_namespaces) = futures::join!(
-            self.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
-            try_join_all(lists)
-        );
-        // Not what fails first, so that the same right is named each time.
-        let (of_cluster, of_namespaces) = (of_cluster?, of_namespaces?);
-        let mut policies = StoredPolicies::default();
-        for object in of_cluster.iter().chain(of_namespaces.iter().flatten()) {
+        let PolicyObjects { of_cluster, of_namespaces, notes } =
+            self.policy_objects(Some(namespaces)).await?;
+        let mut policies = StoredPolicies {
+            notes,
+            hides_cluster: of_cluster.is_none(),
+            hides_namespaced: of_namespaces.is_none(),
+            ..StoredPolicies::default()
+        };
+        for object in of_cluster.iter().chain(&of_namespaces).flatten() {
             policies.add(object);
         }
         Ok(policies)
+    }
+
+    /// The policies of the cluster kind and those of these namespaces, or of all. Whoever may read one kind only
+    /// gets that and hears what is missing: few developers may read what is of the whole cluster.
+    pub(crate) async fn policy_objects(
+        &self,
+        namespaces: Option<&BTreeSet<String>>,
+    ) -> Result<PolicyObjects, Error> {
+        let list = |namespace| self.list(&Resource::SIDECAR_POLICY, namespace, None);
+        let namespaces: Vec<Option<&str>> = match namespaces {
+            Some(namespaces) => namespaces.iter().map(|name| Some(name.as_str())).collect(),
+            None => vec![None],
+        };
+        let (of_cluster, of_namespaces) = futures::join!(
+            self.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
+            try_join_all(namespaces.into_iter().map(list))
+        );
+        let of_namespaces = of_namespaces.map(|lists| lists.into_iter().flatten().collect());
+        match (of_cluster, of_namespaces) {
+            (Err(error @ Error::Forbidden { .. }), Ok(objects)) => Ok(PolicyObjects {
+                of_cluster: None,
+                of_namespaces: Some(objects),
+                notes: vec![format!("policies of the cluster kind are left out: {error}")],
+            }),
+            (Ok(objects), Err(error @ Error::Forbidden { .. })) => Ok(PolicyObjects {
+                of_cluster: Some(objects),
+                of_namespaces: None,
+                notes: vec![format!("policies of namespaces are left out: {error}")],
+            }),
+            (of_cluster, of_namespaces) => Ok(PolicyObjects {
+                of_cluster: Some(of_cluster?),
+                of_namespaces: Some(of_namespaces?),
+                notes: Vec::new(),
+            }),
+        }
     }
 
     /// What is known of namespaces; one that does not exist is left out.
@@ -93,6 +140,16 @@ impl Cluster {
 }
 
 impl StoredPolicies {
+    /// Policies that come from elsewhere.
+    pub(crate) fn given(set: PolicySet) -> Self {
+        Self { set, ..Self::default() }
+    }
+
+    /// Whether the policy may be there and be hidden from this person.
+    pub(crate) fn hides(&self, policy: &PolicyId) -> bool {
+        if policy.namespace.is_some() { self.hides_namespaced } else { self.hides_cluster }
+    }
+
     fn add(&mut self, object: &Node) {
         let Some(identity) = Identity::of(object) else { return };
         match policies::stored(object) {

@@ -19,6 +19,8 @@ pub(crate) enum Standing {
     Surplus { revision: String, reason: Reason },
     /// It has a policy that is not there any more, or cannot be used.
     Orphaned { revision: String },
+    /// What the pod says of a policy that this person may not read.
+    Hidden { revision: Option<String>, why: Option<String> },
     /// The webhook could not apply the policy; its words.
     Skipped { why: String, now: Option<Reason> },
     /// It should have the policy.
@@ -75,6 +77,13 @@ impl Standing {
         })
     }
 
+    /// How a pod stands to a policy that this person may not read.
+    pub(crate) fn of_hidden(record: &Record, policy: &str) -> Option<Self> {
+        let (revision, why) = (record.injected.get(policy), record.skipped.get(policy));
+        (revision.is_some() || why.is_some())
+            .then(|| Self::Hidden { revision: revision.cloned(), why: why.cloned() })
+    }
+
     /// Whether the pod has the policy.
     pub(crate) fn is_injected(&self) -> bool {
         self.revision().is_some()
@@ -87,6 +96,7 @@ impl Standing {
             | Self::Outdated { revision, .. }
             | Self::Surplus { revision, .. }
             | Self::Orphaned { revision } => Some(revision),
+            Self::Hidden { revision, .. } => revision.as_deref(),
             _ => None,
         }
     }
@@ -98,6 +108,7 @@ impl Standing {
             Self::Outdated { .. } => "Outdated",
             Self::Surplus { .. } => "Surplus",
             Self::Orphaned { .. } => "Orphaned",
+            Self::Hidden { .. } => "Hidden",
             Self::Skipped { .. } => "Skipped",
             Self::Missing { .. } => "Missing",
             Self::Audited { .. } => "Audited",
@@ -124,6 +135,13 @@ impl fmt::Display for Standing {
                 "revision {revision}, and there is no such policy any more that can be used; it stays until the pod \
                  is created anew"
             ),
+            Self::Hidden { revision, why } => {
+                match (revision, why) {
+                    (Some(revision), _) => write!(formatter, "revision {revision}")?,
+                    (None, why) => formatter.write_str(why.as_deref().unwrap_or_default())?,
+                }
+                formatter.write_str("; you may not read the policy itself")
+            }
             Self::Skipped { why, now } => {
                 formatter.write_str(why)?;
                 match now {
@@ -170,6 +188,20 @@ mod tests {
         });
         Standing::of(&record, "shop/log", decided.as_ref())
             .map_or("nothing", |found| found.as_str())
+    }
+
+    #[test]
+    fn what_a_pod_says_of_a_hidden_policy_counts() {
+        let map = |policy: &str, value: &str| [(policy.to_owned(), value.to_owned())].into();
+        let record = Record { injected: map("cluster/a", "r"), skipped: map("cluster/b", "why") };
+        let told = |policy| Standing::of_hidden(&record, policy).map(|found| found.to_string());
+        assert_eq!(
+            told("cluster/a").as_deref(),
+            Some("revision r; you may not read the policy itself")
+        );
+        assert_eq!(told("cluster/b").as_deref(), Some("why; you may not read the policy itself"));
+        assert_eq!(told("cluster/c"), None);
+        assert!(Standing::of_hidden(&record, "cluster/a").is_some_and(|found| found.is_injected()));
     }
 
     #[test]

@@ -50,6 +50,8 @@ struct AboutPolicy<'a> {
     policy: PolicyId,
     /// What the heart decides about it now; `None` if there is no such policy.
     now: Option<Decided>,
+    /// There may be such a policy, which this person may not read.
+    is_hidden: bool,
     /// The revision that a partition keeps a part of the pods at.
     kept_back: Option<&'a str>,
     /// Why the operator does not promise that the next pod gets it.
@@ -91,15 +93,22 @@ impl<'a> Answer<'a> {
         let decided = decisions.into_iter().map(|decided| (decided.policy.clone(), Some(decided)));
         let gone = gone.into_iter().map(|policy| (policy, None));
         let policies = decided.chain(gone).map(|(policy, now)| {
-            let stored = inquiry.stored.get(&policy);
+            let stored = inquiry.stored.known.get(&policy);
+            let is_hidden = now.is_none() && inquiry.stored.hides(&policy);
             let running = match found {
                 None => Running::Unknown,
+                Some(Found::Workload { .. }) if is_hidden => Running::Unknown,
                 Some(Found::Workload { pods }) => {
                     Running::Pods(Counts::of(pods, &policy, now.as_ref()))
                 }
                 Some(Found::Pod { pod, changes }) => {
                     let name = policy.to_string();
-                    match Standing::of(&pod.record, &name, now.as_ref()) {
+                    let standing = if is_hidden {
+                        Standing::of_hidden(&pod.record, &name)
+                    } else {
+                        Standing::of(&pod.record, &name, now.as_ref())
+                    };
+                    match standing {
                         None => Running::Unknown,
                         Some(standing) => Running::Pod {
                             standing,
@@ -111,7 +120,7 @@ impl<'a> Answer<'a> {
             };
             let not_ready = stored.and_then(StoredPolicy::not_ready);
             let kept_back = stored.and_then(StoredPolicy::kept_back);
-            AboutPolicy { policy, now, kept_back, not_ready, running }
+            AboutPolicy { policy, now, is_hidden, kept_back, not_ready, running }
         });
         let policies = policies.collect();
         Ok(Some(Self { report, policies, found }))
@@ -166,7 +175,8 @@ impl Counts {
                 Some(Standing::Skipped { .. }) => counts.skipped += 1,
                 Some(Standing::Missing { .. }) => counts.missing += 1,
                 Some(
-                    Standing::Audited { .. }
+                    Standing::Hidden { .. }
+                    | Standing::Audited { .. }
                     | Standing::OptedOut { .. }
                     | Standing::NotMatched { .. },
                 )

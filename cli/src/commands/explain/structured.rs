@@ -102,7 +102,7 @@ struct PodCounts {
 
 impl<'a> PolicyExplanation<'a> {
     fn of(about: &'a AboutPolicy<'a>) -> Self {
-        let AboutPolicy { policy, now, kept_back, not_ready, running } = about;
+        let AboutPolicy { policy, now, kept_back, not_ready, running, .. } = about;
         let now = now.as_ref();
         let (kept, notes): (Vec<_>, Vec<_>) =
             now.iter().flat_map(|decided| &decided.notices).partition(|notice| notice.is_kept());

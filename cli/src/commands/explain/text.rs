@@ -52,11 +52,14 @@ fn write_answer(answer: &Answer<'_>, colours: Colours, out: &mut dyn Write) -> i
 }
 
 fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
-    let AboutPolicy { policy, now, kept_back, not_ready, running } = about;
+    let AboutPolicy { policy, now, is_hidden, kept_back, not_ready, running } = about;
     write!(out, "  {} {policy}: ", policy.kind())?;
     match (running, now) {
         (Running::Pod { standing, .. }, _) => write_standing(standing, colours, out)?,
         (_, Some(decided)) => write_decision(decided, colours, out)?,
+        (_, None) if *is_hidden => {
+            writeln!(out, "its pods say something of it; you may not read the policy itself")?;
+        }
         (_, None) => writeln!(
             out,
             "{}: there is no such policy any more",
@@ -106,11 +109,12 @@ fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) 
 fn write_standing(standing: &Standing, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
     let (result, style) = match standing {
         Standing::Current { .. } => ("injected", styles::GOOD),
+        Standing::Hidden { revision, .. } if revision.is_some() => ("injected", styles::WARNING),
         Standing::Outdated { .. } | Standing::Surplus { .. } | Standing::Orphaned { .. } => {
             ("injected", styles::WARNING)
         }
         Standing::Skipped { .. } | Standing::Missing { .. } => ("not injected", styles::BAD),
-        Standing::Audited { .. } => ("not injected", styles::WARNING),
+        Standing::Hidden { .. } | Standing::Audited { .. } => ("not injected", styles::WARNING),
         Standing::OptedOut { .. } | Standing::NotMatched { .. } => {
             ("not injected", styles::HEADING)
         }

@@ -9,14 +9,12 @@ mod watch;
 use std::{collections::BTreeMap, io};
 
 use crds::{Overhead, PodCounts};
-use futures::future::try_join_all;
 use inject::Quantity;
 
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::StatusArguments,
-    cluster::{self, Cluster, PolicyName, Resource, Scope},
-    document::Node,
+    cluster::{self, Cluster, PolicyName, PolicyObjects, Resource, Scope},
     output::{ListFormat, Structured},
 };
 use state::State;
@@ -91,24 +89,15 @@ struct Read {
 }
 
 impl Question {
-    /// Reads the policies. Whoever may read one kind only hears what is missing, and gets that.
+    /// Reads the policies.
     async fn read(&self, streams: &mut Streams<'_>) -> Result<Read, Error> {
-        let (of_cluster, of_namespaces) = futures::join!(
-            self.cluster.list(&Resource::CLUSTER_SIDECAR_POLICY, None, None),
-            self.list_namespaced(),
-        );
-        let (of_cluster, of_namespaces) = match (of_cluster, of_namespaces) {
-            (Err(error @ cluster::Error::Forbidden { .. }), Ok(objects)) => {
-                writeln!(streams.messages, "policies of the cluster kind are left out: {error}")?;
-                (None, Some(objects))
-            }
-            (Ok(objects), Err(error @ cluster::Error::Forbidden { .. })) => {
-                writeln!(streams.messages, "policies of namespaces are left out: {error}")?;
-                (Some(objects), None)
-            }
-            (of_cluster, of_namespaces) => (Some(of_cluster?), Some(of_namespaces?)),
-        };
-        let objects = of_cluster.iter().flatten().chain(of_namespaces.iter().flatten());
+        let namespaces = self.scope.namespaces(&self.names);
+        let PolicyObjects { of_cluster, of_namespaces, notes } =
+            self.cluster.policy_objects(namespaces.as_ref()).await?;
+        for note in &notes {
+            writeln!(streams.messages, "{note}")?;
+        }
+        let objects = of_cluster.iter().chain(&of_namespaces).flatten();
         let states: Vec<State> =
             objects.filter_map(State::of).filter(|state| self.asks(state)).collect();
         for name in &self.names {
@@ -121,17 +110,6 @@ impl Question {
             of_cluster: of_cluster.is_some(),
             of_namespaces: of_namespaces.is_some(),
         })
-    }
-
-    async fn list_namespaced(&self) -> Result<Vec<Node>, cluster::Error> {
-        let list = |namespace| self.cluster.list(&Resource::SIDECAR_POLICY, namespace, None);
-        match self.scope.namespaces(&self.names) {
-            None => list(None).await,
-            Some(namespaces) => {
-                let lists = namespaces.iter().map(|namespace| list(Some(namespace.as_str())));
-                Ok(try_join_all(lists).await?.into_iter().flatten().collect())
-            }
-        }
     }
 
     /// Whether a policy is asked about.
