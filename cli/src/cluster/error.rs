@@ -48,7 +48,7 @@ pub(crate) enum Error {
          api-resources --api-group={group}"
     )]
     NotServed { kind: &'static str, group: &'static str, version: &'static str, flags: String },
-    #[error("the API server refuses to {right}: {said}")]
+    #[error("the API server did not {right}: {said}")]
     Refused { right: Right, said: String },
     #[error("{kind:?} is no kind that has pods; those are {known}")]
     UnknownKind { kind: String, known: String },
@@ -64,7 +64,9 @@ pub(crate) enum Error {
     NoPolicyName { word: String },
     #[error("that cannot be asked: {0}")]
     Request(String),
-    #[error("what the API server answers cannot be read: {0}")]
+    #[error(
+        "what the API server answers cannot be read: {0}; is the server that the kubeconfig names an API server?"
+    )]
     Answer(String),
     #[error("the program cannot wait for a cluster: {0}")]
     Runtime(io::Error),

@@ -169,7 +169,7 @@ impl StoredPolicies {
                 self.set.insert(Arc::new(policy));
             }
             Err(problems) => self.notes.push(format!(
-                "{identity}: left out, for it cannot be used: {}",
+                "{identity}: left out, for this program cannot use it: {}",
                 problems.join("; ")
             )),
         }

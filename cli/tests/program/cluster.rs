@@ -1,9 +1,12 @@
-//! Commands that ask a cluster, where there is none. What they say of one that answers is seen by
+//! Commands that ask a cluster, where there is none or a strange one. What they say of others is seen by
 //! the end-to-end tests.
 
 use std::fmt::Write as _;
 
-use crate::fixture::{Folder, POD};
+use crate::{
+    fixture::{Folder, POD},
+    stand_in::StandIn,
+};
 
 const KUBECONFIG: &str = "\
 apiVersion: v1
@@ -44,6 +47,70 @@ fn without_a_cluster_people_hear_why_and_what_works() {
                 let _ = write!(said, "KUBECONFIG={kubeconfig} {arguments}\n{complaint}");
             }
         }
+    }
+    insta::assert_snapshot!(said);
+}
+
+const POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/namespaces/shop/sidecarpolicies";
+const CLUSTER_POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/clustersidecarpolicies";
+const NAMESPACE: &str = "/api/v1/namespaces/shop";
+const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
+const NONE: &str = r#"{"metadata": {}, "items": []}"#;
+
+/// A cluster whose operator is newer than the program.
+const NEWER: [(&str, u16, &str); 4] = [
+    (CLUSTER_POLICIES, 200, NONE),
+    (
+        POLICIES,
+        200,
+        r#"{"metadata": {}, "items": [
+            {"apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
+             "metadata": {"name": "log-shipper", "namespace": "shop", "generation": 1},
+             "spec": {"podSelector": {"matchLabels": {"app": "api"}}, "mood": "good",
+                      "sidecars": [{"name": "shipper", "image": "shipper:1"}]},
+             "status": {"pods": {"matched": 2, "asleep": 1}}},
+            {"apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "SidecarPolicy",
+             "metadata": {"name": "later", "namespace": "shop", "generation": 1},
+             "spec": {"mode": "Rehearse", "sidecars": [{"name": "later", "image": "later:1"}]}}
+        ]}"#,
+    ),
+    (NAMESPACE, 200, r#"{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "shop"}}"#),
+    (
+        DEPLOYMENTS,
+        200,
+        r#"{"metadata": {}, "items": [{"metadata": {"name": "webhook", "namespace": "sidecars", "labels": {
+            "app.kubernetes.io/component": "webhook", "app.kubernetes.io/version": "99.0.0"}},
+            "spec": {"template": {"spec": {"containers": [{"name": "webhook"}]}}}}]}"#,
+    ),
+];
+
+#[test]
+fn with_a_newer_operator_people_hear_what_the_program_does_not_know() {
+    let cluster = StandIn::start(&NEWER);
+    let folder =
+        Folder::new("newer_operator").with("app.yaml", POD).with("kubeconfig", cluster.kubeconfig);
+    let ask = |arguments: &[&str]| {
+        let ended = folder.run_with(&[("KUBECONFIG", "kubeconfig")], arguments, "");
+        format!("{} ({})\n{}{}", arguments.join(" "), ended.code, ended.messages, ended.output)
+    };
+    insta::assert_snapshot!([ask(&["explain", "-f", "app.yaml"]), ask(&["status"])].join("\n"));
+}
+
+#[test]
+fn strange_answers_of_an_api_server_are_told() {
+    let mut said = String::new();
+    for (case, answers) in [
+        ("no operator", &[(NAMESPACE, 200, "{}")][..]),
+        ("no JSON", &[(POLICIES, 200, "<html>"), (CLUSTER_POLICIES, 200, "<html>")]),
+        (
+            "a fault",
+            &[(POLICIES, 500, "etcd is asleep"), (CLUSTER_POLICIES, 500, "etcd is asleep")],
+        ),
+    ] {
+        let cluster = StandIn::start(answers);
+        let folder = Folder::new("strange_answers").with("kubeconfig", cluster.kubeconfig);
+        let ended = folder.run_with(&[("KUBECONFIG", "kubeconfig")], &["status"], "");
+        let _ = write!(said, "{case}\n{}", ended.complaint());
     }
     insta::assert_snapshot!(said);
 }

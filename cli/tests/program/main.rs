@@ -13,4 +13,5 @@ mod manifests;
 mod policies;
 mod policy_tests;
 mod program;
+mod stand_in;
 mod uninject;

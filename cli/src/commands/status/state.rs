@@ -96,10 +96,12 @@ fn read_status(object: &Node) -> (PolicyStatus, Option<String>) {
     let read = serde_ignored::deserialize(&mut deserializer, |path| {
         unknown.push(format!("status.{path}"));
     });
-    let newer = "the operator in the cluster is newer than this program";
+    let newer = "the operator in the cluster is newer";
     match read {
         Ok(status) if unknown.is_empty() => (status, None),
-        Ok(status) => (status, Some(format!("{} is not known to it; {newer}", unknown.join(", ")))),
+        Ok(status) => {
+            (status, Some(format!("this program does not know {}; {newer}", unknown.join(", "))))
+        }
         Err(error) => {
             let what = manifests::without_position(&error);
             (PolicyStatus::default(), Some(format!("its status cannot be read: {what}; {newer}")))
@@ -140,7 +142,7 @@ mod tests {
         let newer = state(r#"{"pods": {"matched": 3, "sleeping": 1}, "weather": "fine"}"#);
         assert_eq!(newer.status.pods.matched, 3);
         let note = newer.note.expect("it is told");
-        assert!(note.starts_with("status.pods.sleeping, status.weather is not known"), "{note}");
+        assert!(note.contains("does not know status.pods.sleeping, status.weather;"), "{note}");
         let other = state(r#"{"pods": "many"}"#);
         assert_eq!(other.status, PolicyStatus::default());
         assert!(other.note.is_some_and(|note| note.contains("cannot be read")));
