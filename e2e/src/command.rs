@@ -32,6 +32,12 @@ pub fn sidecar(arguments: &[&str]) -> Answer {
     run(&sidecar_program(), arguments, None)
 }
 
+/// Runs the command line with `arguments` and gives it `manifest` as standard input.
+#[must_use]
+pub fn sidecar_with(arguments: &[&str], manifest: &str) -> Answer {
+    run(&sidecar_program(), arguments, Some(manifest))
+}
+
 /// The program that `KUBECTL_SIDECAR` names, else the one that `cargo build -p cli` makes.
 #[must_use]
 pub fn sidecar_program() -> String {

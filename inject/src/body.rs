@@ -117,6 +117,16 @@ impl Body {
         }
     }
 
+    /// The parts that every pod gets alike.
+    pub(crate) fn constant(&self) -> &Content {
+        &self.constant
+    }
+
+    /// Whether every pod gets the same.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.templates.is_none()
+    }
+
     /// What goes into the pod that the facts are of.
     pub(crate) fn render(&self, facts: &Facts<'_, '_>) -> Result<Cow<'_, Content>, Conflict> {
         match &self.templates {

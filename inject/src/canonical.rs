@@ -83,11 +83,14 @@ impl Canonical {
 fn canonical(key: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
-        // The default depends on the tag, and a pull policy may differ as it may for containers.
         _ if key == "image.pullPolicy" => None,
         Value::String(text) if text.is_empty() || is_default_text(key, &text) => None,
         Value::Number(number) if number.as_f64() == Some(0.0) => None,
-        Value::Number(number) if number.as_i64().is_some_and(|n| is_default_number(key, n)) => None,
+        Value::Number(number)
+            if number.as_i64().is_some_and(|number| NUMBER_DEFAULTS.contains(&(key, number))) =>
+        {
+            None
+        }
         value @ (Value::String(_) | Value::Number(_)) if is_quantity(key) => {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             match Quantity::parse(&text) {
@@ -109,18 +112,7 @@ fn canonical(key: &str, value: Value) -> Option<Value> {
 fn canonical_map(key: &str, map: Map<String, Value>) -> Option<Value> {
     let mut canonical_map = Map::with_capacity(map.len());
     for (name, value) in map {
-        let context = match (key, name.as_str()) {
-            ("fieldRef", "apiVersion") => "fieldRef.apiVersion",
-            ("httpGet", "path") => "httpGet.path",
-            ("image", "pullPolicy") => "image.pullPolicy",
-            ("rbd", "pool") => "rbd.pool",
-            ("rbd", "user") => "rbd.user",
-            ("azureDisk", "kind") => "azureDisk.kind",
-            ("azureDisk", "fsType") => "azureDisk.fsType",
-            ("scaleIO", "fsType") => "scaleIO.fsType",
-            ("requests" | "limits" | "capacity", _) => "quantity",
-            (_, name) => name,
-        };
+        let context = context(key, &name);
         if let Some(value) = canonical(context, value) {
             canonical_map.insert(name, value);
         }
@@ -128,43 +120,74 @@ fn canonical_map(key: &str, map: Map<String, Value>) -> Option<Value> {
     (!canonical_map.is_empty()).then(|| canonical_map.into())
 }
 
-fn is_quantity(key: &str) -> bool {
+/// What is known of a field, by the field that it stands in; the field's name where that says enough.
+pub(crate) fn context<'n>(key: &str, name: &'n str) -> &'n str {
+    if matches!(key, "requests" | "limits" | "capacity") {
+        return "quantity";
+    }
+    let own = OWN_DEFAULTS.iter().find(|(parent, field, ..)| (*parent, *field) == (key, name));
+    own.map_or(name, |(_, _, context, _)| context)
+}
+
+/// Whether a value says the same as an absent one.
+pub(crate) fn is_absent(context: &str, value: &Value) -> bool {
+    canonical(context, value.clone()).is_none()
+}
+
+/// The fields that have a default in an object of this name only, each with it; any value of it
+/// counts as absent where there is none.
+pub(crate) fn defaults_in(key: &str) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let own = OWN_DEFAULTS.iter().filter(move |(parent, ..)| *parent == key);
+    own.map(|(_, field, _, default)| (*field, *default))
+}
+
+/// Whether what stands there is a quantity.
+pub(crate) fn is_quantity(key: &str) -> bool {
     matches!(key, "quantity" | "sizeLimit" | "divisor" | "storage")
 }
 
 /// Defaults of the API server for text fields of containers and volumes.
+pub(crate) const DEFAULTS: [(&str, &str); 8] = [
+    ("protocol", "TCP"),
+    ("scheme", "HTTP"),
+    ("volumeMode", "Filesystem"),
+    ("divisor", "0"),
+    ("iscsiInterface", "default"),
+    ("cachingMode", "ReadWrite"),
+    ("storageMode", "ThinProvisioned"),
+    ("keyring", "/etc/ceph/keyring"),
+];
+
+/// Those of fields whose name has another meaning elsewhere: object, field, what we call it, default.
+const OWN_DEFAULTS: [(&str, &str, &str, Option<&str>); 8] = [
+    ("fieldRef", "apiVersion", "fieldRef.apiVersion", Some("v1")),
+    ("httpGet", "path", "httpGet.path", Some("/")),
+    // It depends on the tag, and a pull policy may differ as it may for containers.
+    ("image", "pullPolicy", "image.pullPolicy", None),
+    ("rbd", "pool", "rbd.pool", Some("rbd")),
+    ("rbd", "user", "rbd.user", Some("admin")),
+    ("azureDisk", "kind", "azureDisk.kind", Some("Shared")),
+    ("azureDisk", "fsType", "azureDisk.fsType", Some("ext4")),
+    ("scaleIO", "fsType", "scaleIO.fsType", Some("xfs")),
+];
+
 fn is_default_text(key: &str, text: &str) -> bool {
-    matches!(
-        (key, text),
-        ("protocol", "TCP")
-            | ("scheme", "HTTP")
-            | ("fieldRef.apiVersion", "v1")
-            | ("httpGet.path", "/")
-            | ("volumeMode", "Filesystem")
-            | ("divisor", "0")
-            | ("iscsiInterface", "default")
-            | ("cachingMode", "ReadWrite")
-            | ("azureDisk.kind", "Shared")
-            | ("azureDisk.fsType", "ext4")
-            | ("scaleIO.fsType", "xfs")
-            | ("storageMode", "ThinProvisioned")
-            | ("rbd.pool", "rbd")
-            | ("rbd.user", "admin")
-            | ("keyring", "/etc/ceph/keyring")
-    )
+    let own = OWN_DEFAULTS.iter().find(|(_, _, context, _)| *context == key);
+    match own {
+        Some((.., default)) => *default == Some(text),
+        None => DEFAULTS.contains(&(key, text)),
+    }
 }
 
 /// Defaults of the API server for number fields of containers and volumes.
-fn is_default_number(key: &str, number: i64) -> bool {
-    matches!(
-        (key, number),
-        ("defaultMode", 0o644)
-            | ("expirationSeconds", 3600)
-            | ("timeoutSeconds" | "successThreshold", 1)
-            | ("periodSeconds", 10)
-            | ("failureThreshold", 3)
-    )
-}
+pub(crate) const NUMBER_DEFAULTS: [(&str, i64); 6] = [
+    ("defaultMode", 0o644),
+    ("expirationSeconds", 3600),
+    ("timeoutSeconds", 1),
+    ("successThreshold", 1),
+    ("periodSeconds", 10),
+    ("failureThreshold", 3),
+];
 
 #[cfg(test)]
 mod tests {

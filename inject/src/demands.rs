@@ -71,8 +71,9 @@ struct Demand {
     kind: Kind,
 }
 
+/// What is demanded.
 #[derive(Clone, Debug, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     /// A hook sleeps that many seconds.
     GracePeriod(i64),
     /// A signal has a meaning on a named operating system only.
@@ -125,6 +126,11 @@ impl Demands {
     pub(crate) fn unmet_by_entry(&self, entry: usize, pod: &PodTraits<'_>) -> Option<Unmet<'_>> {
         let mut demands = self.of_entries.iter().filter(|(index, _)| *index == entry);
         demands.find_map(|(_, demand)| demand.unmet(pod))
+    }
+
+    /// What sidecars and `spec.pod` demand, each with the path of the field.
+    pub(crate) fn of_pod(&self) -> impl Iterator<Item = (&str, &Kind)> {
+        self.of_pod.iter().map(|demand| (demand.path.as_str(), &demand.kind))
     }
 
     /// Changes the spec of a made-up pod so that it meets what is demanded, where one pod can.

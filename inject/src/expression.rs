@@ -12,6 +12,7 @@
 mod check;
 mod evaluate;
 mod functions;
+mod kubernetes;
 mod lexer;
 mod program;
 mod syntax;
@@ -23,6 +24,7 @@ use crate::{
 };
 
 use check::Checker;
+pub(crate) use kubernetes::{Added, translate};
 use program::Node;
 pub(crate) use program::Type;
 pub(crate) use syntax::until_brace;

@@ -331,7 +331,7 @@ fn is_added(added: &[AddedEntry<'_>], key: &str, value: &str) -> bool {
 }
 
 /// Whether a label or annotation is one of the product's.
-fn is_ours(key: &str) -> bool {
+pub(crate) fn is_ours(key: &str) -> bool {
     key.split_once('/').is_some_and(|(prefix, _)| {
         let domain = keys::PREFIX.trim_end_matches('/');
         prefix.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

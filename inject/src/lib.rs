@@ -6,6 +6,7 @@
 //! [`compile`] turns the spec of a policy into a [`Policy`]; a [`PolicySet`] finds the policies that
 //! can match a pod; [`inject`] gives the [`Outcome`] for a pod, [`carry`] the one for a workload.
 
+mod admission;
 mod advice;
 mod body;
 mod canonical;
@@ -48,6 +49,7 @@ mod template;
 mod validation;
 mod workload;
 
+pub use admission::{MutatingAdmissionPolicy, mutating_admission_policy};
 pub use advice::{Advice, advice};
 pub use clash::{Clash, ClashIndex, Collision, Footprint, clash};
 pub use compile::compile;

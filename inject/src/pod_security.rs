@@ -17,14 +17,16 @@ use crate::{
     validation::{self, Stage},
 };
 
-const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
-const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
+/// Label of a namespace: the level that it enforces.
+pub(crate) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+/// Label of a namespace: which version of the standards it enforces.
+pub(crate) const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Version in which Windows pods stopped needing what only Linux has.
 const WINDOWS_EXEMPT: u32 = 25;
 /// Version in which user namespaces relaxed some checks.
-const USER_NAMESPACES: u32 = 35;
+pub(crate) const USER_NAMESPACES: u32 = 35;
 
 /// Capabilities that `baseline` lets a container add.
 const BASELINE_CAPABILITIES: [&str; 13] = [
@@ -139,13 +141,14 @@ pub(crate) struct Violation {
     pub(crate) path: String,
     /// What is wrong with it, and what to do.
     pub(crate) message: String,
-    since: u32,
-    exempt: Exempt,
+    /// Version of the standards since which it is one.
+    pub(crate) since: u32,
+    pub(crate) exempt: Exempt,
 }
 
 /// Pods in which something is no violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exempt {
+pub(crate) enum Exempt {
     None,
     /// Windows pods.
     Windows,
@@ -226,6 +229,11 @@ impl PodSecurity {
     ) -> impl Iterator<Item = &Violation> {
         let pod = *pod;
         self.violations.iter().filter(move |violation| violation.counts(enforced, &pod))
+    }
+
+    /// What of the policy some level forbids.
+    pub(crate) fn all(&self) -> &[Violation] {
+        &self.violations
     }
 
     /// Text whose value is known.

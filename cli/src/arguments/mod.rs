@@ -6,6 +6,7 @@ mod cluster;
 mod completion;
 mod diff;
 mod explain;
+mod export;
 mod files;
 mod inject;
 mod lint;
@@ -21,6 +22,7 @@ pub(crate) use cluster::ClusterArguments;
 pub(crate) use completion::CompletionArguments;
 pub(crate) use diff::DiffArguments;
 pub(crate) use explain::ExplainArguments;
+pub(crate) use export::{ExportArguments, ExportForm};
 pub(crate) use files::Files;
 pub(crate) use inject::InjectArguments;
 pub(crate) use lint::LintArguments;
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Uninject(UninjectArguments),
     Lint(LintArguments),
     Test(TestArguments),
+    Export(ExportArguments),
     Catalog(CatalogArguments),
     /// Print the version of this program.
     Version,

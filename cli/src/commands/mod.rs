@@ -4,6 +4,7 @@ mod catalog;
 mod completion;
 mod diff;
 mod explain;
+mod export;
 mod inject;
 mod lint;
 mod status;
@@ -78,6 +79,7 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
         Command::Uninject(arguments) => uninject::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),
         Command::Test(arguments) => test::run(&arguments, streams),
+        Command::Export(arguments) => export::run(&arguments, streams),
         Command::Catalog(arguments) => catalog::run(&arguments, streams),
         Command::Version => version::run(streams),
         Command::Completion(arguments) => completion::run(&arguments, streams),

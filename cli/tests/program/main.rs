@@ -6,6 +6,7 @@ mod catalog;
 mod cluster;
 mod diff;
 mod explain;
+mod export;
 mod fixture;
 mod inject;
 mod lint;

@@ -66,7 +66,7 @@ fn created(namespace: &TestNamespace, files: &[PathBuf]) -> BTreeMap<String, Val
 
 /// What decides whether two pods or workloads are the same: all but what the API server makes up
 /// itself, with the namespace called as in the goldens.
-fn essence(object: &Value, namespace: &TestNamespace) -> Value {
+pub(crate) fn essence(object: &Value, namespace: &TestNamespace) -> Value {
     let metadata = &object["metadata"];
     let mut essence = json!({
         "labels": metadata["labels"], "annotations": metadata["annotations"], "spec": object["spec"],

@@ -12,6 +12,7 @@ mod clashes;
 mod command_line;
 mod conflicts;
 mod corpus;
+mod exported;
 mod mirror_pods;
 mod operator_limits;
 mod pod_security;

@@ -244,11 +244,12 @@ pub(crate) fn is_meant(entry: &AppContainers, list: ContainerList, name: &str) -
         ContainersIncluded::Containers => list == ContainerList::Containers,
         ContainersIncluded::InitContainers => list == ContainerList::InitContainers,
     };
-    included && (entry.names.is_empty() || names_match(&entry.names, name))
+    included && names_match(&entry.names, name)
 }
 
-fn names_match(patterns: &[String], name: &str) -> bool {
-    patterns.iter().any(|pattern| glob_matches(pattern, name))
+/// Whether a name is one of these or matches a glob among them; without any, every name does.
+pub(crate) fn names_match(patterns: &[String], name: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| glob_matches(pattern, name))
 }
 
 /// Reads the elements of a raw list, the first time it is asked for.

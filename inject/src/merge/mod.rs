@@ -24,8 +24,8 @@ use crate::{
     pod_security::Enforced,
 };
 
-pub(crate) use app_containers::is_meant;
 use app_containers::{AppContainer, AppContainerAdditions};
+pub(crate) use app_containers::{is_meant, names_match};
 pub(crate) use mounts::trimmed;
 pub(crate) use pod::{ANNOTATIONS, PodEdits};
 
