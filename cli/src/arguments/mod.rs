@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod inject;
 mod lint;
+mod rollout;
 mod status;
 mod test;
 mod uninject;
@@ -17,7 +18,9 @@ mod uninject;
 use clap::{Parser, Subcommand};
 
 pub(crate) use asked::Asked;
-pub(crate) use catalog::{CatalogArguments, CatalogCommand, CatalogListArguments, ShowArguments};
+pub(crate) use catalog::{
+    CatalogArguments, CatalogCommand, CatalogListArguments, DryRun, InstallArguments, ShowArguments,
+};
 pub(crate) use cluster::ClusterArguments;
 pub(crate) use completion::CompletionArguments;
 pub(crate) use diff::DiffArguments;
@@ -26,6 +29,10 @@ pub(crate) use export::{ExportArguments, ExportForm};
 pub(crate) use files::Files;
 pub(crate) use inject::InjectArguments;
 pub(crate) use lint::LintArguments;
+pub(crate) use rollout::{
+    HistoryArguments, NamedPolicy, RolloutArguments, RolloutCommand, RolloutStatusArguments,
+    UndoArguments,
+};
 pub(crate) use status::StatusArguments;
 pub(crate) use test::TestArguments;
 pub(crate) use uninject::UninjectArguments;
@@ -56,6 +63,7 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     Diff(DiffArguments),
     Status(StatusArguments),
+    Rollout(RolloutArguments),
     Inject(InjectArguments),
     Uninject(UninjectArguments),
     Lint(LintArguments),

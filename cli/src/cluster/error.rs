@@ -8,7 +8,7 @@ use super::{Cluster, Resource};
 use crate::manifests;
 
 /// What people can still do without a cluster.
-const WITHOUT: &str = "without a cluster work explain and diff with -f and -p, inject, uninject, lint, test and catalog";
+const WITHOUT: &str = "without a cluster work explain and diff with -f and -p, inject, uninject, lint, test, export, and catalog list and show";
 
 /// Why a cluster gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ impl Error {
     }
 
     /// An answer that is not what it should be.
-    pub(super) fn answer(error: &serde_json::Error) -> Self {
+    pub(crate) fn answer(error: &serde_json::Error) -> Self {
         Self::Answer(manifests::without_position(error))
     }
 }

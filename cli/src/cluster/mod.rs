@@ -12,6 +12,7 @@ mod policy_name;
 mod reference;
 mod resource;
 mod revisions;
+mod writes;
 
 pub(crate) use connection::{Cluster, run};
 pub(crate) use error::{Error, Right};
@@ -20,3 +21,4 @@ pub(crate) use policies::{PolicyObjects, StoredPolicies, StoredPolicy};
 pub(crate) use policy_name::{PolicyName, Scope};
 pub(crate) use reference::Reference;
 pub(crate) use resource::Resource;
+pub(crate) use revisions::Revision;

@@ -1,6 +1,7 @@
 //! The kinds of objects that commands ask for, and the names that people give them.
 
 use crds::{GROUP, VERSION};
+use inject::PolicyId;
 
 /// A kind of objects as the API server serves it.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,6 +88,23 @@ impl Resource {
         match self.group {
             "" => self.plural.to_owned(),
             group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// The kind of a policy.
+    pub(crate) fn of_policy(policy: &PolicyId) -> &'static Self {
+        match policy.namespace {
+            Some(_) => &Self::SIDECAR_POLICY,
+            None => &Self::CLUSTER_SIDECAR_POLICY,
+        }
+    }
+
+    /// An object as kubectl prints it: `deployment.apps/api`.
+    pub(crate) fn shown(&self, name: &str) -> String {
+        let kind = self.kind.to_lowercase();
+        match self.group {
+            "" => format!("{kind}/{name}"),
+            group => format!("{kind}.{group}/{name}"),
         }
     }
 

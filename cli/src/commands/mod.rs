@@ -7,6 +7,7 @@ mod explain;
 mod export;
 mod inject;
 mod lint;
+mod rollout;
 mod status;
 mod test;
 mod uninject;
@@ -43,6 +44,8 @@ pub(crate) enum Error {
     Cluster(#[from] cluster::Error),
     #[error("there is no policy {name}; -A looks in all namespaces, -n in another one")]
     NoPolicy { name: String },
+    #[error(transparent)]
+    Rollout(#[from] rollout::Error),
     #[error("--watch shows tables only; leave -o out")]
     WatchedForm,
     #[error("standard input (-) can be read once only; name a file in all places but one")]
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
         Command::Explain(arguments) => explain::run(&arguments, streams),
         Command::Diff(arguments) => diff::run(&arguments, streams),
         Command::Status(arguments) => status::run(&arguments, streams),
+        Command::Rollout(arguments) => rollout::run(&arguments, streams),
         Command::Inject(arguments) => inject::run(&arguments, streams),
         Command::Uninject(arguments) => uninject::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),

@@ -57,6 +57,19 @@ pub(crate) enum ListFormat {
     Yaml,
 }
 
+/// How the answer to a change is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChangeFormat {
+    /// What became of each object.
+    Text,
+    /// One name a line.
+    Name,
+    /// The objects as they are then.
+    Json,
+    /// The objects as they are then.
+    Yaml,
+}
+
 /// A form for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Structured {

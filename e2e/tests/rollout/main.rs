@@ -6,6 +6,7 @@
     reason = "a test reports what went wrong by panicking"
 )]
 
+mod command_line;
 mod in_place;
 mod partition;
 mod policy;

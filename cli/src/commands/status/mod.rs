@@ -56,19 +56,11 @@ fn write(states: &[&State], output: ListFormat, streams: &mut Streams<'_>) -> io
         ListFormat::Table if states.is_empty() => Ok(()),
         ListFormat::Table => table::write(states, streams.colours, streams.output),
         ListFormat::Name => states.iter().try_for_each(|state| {
-            let resource = resource(state);
-            let (kind, group) = (resource.kind.to_lowercase(), resource.group);
-            writeln!(streams.output, "{kind}.{group}/{}", state.policy.name)
+            let resource = Resource::of_policy(&state.policy);
+            writeln!(streams.output, "{}", resource.shown(&state.policy.name))
         }),
         ListFormat::Json => structured::write(states, Structured::Json, streams.output),
         ListFormat::Yaml => structured::write(states, Structured::Yaml, streams.output),
-    }
-}
-
-fn resource(state: &State) -> &'static Resource {
-    match state.policy.namespace {
-        Some(_) => &Resource::SIDECAR_POLICY,
-        None => &Resource::CLUSTER_SIDECAR_POLICY,
     }
 }
 

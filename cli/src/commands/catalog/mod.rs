@@ -1,5 +1,7 @@
 //! `kubectl sidecar catalog`
 
+mod install;
+
 use serde::Serialize;
 
 use super::{Ending, Error, Streams};
@@ -9,7 +11,7 @@ use crate::{
     output::{ListFormat, Structured, styles, write_structured},
 };
 
-/// Lists the ready-made policies, or prints one.
+/// Lists the ready-made policies, prints one, or puts them into a cluster.
 pub(super) fn run(
     arguments: &CatalogArguments,
     streams: &mut Streams<'_>,
@@ -17,6 +19,7 @@ pub(super) fn run(
     match &arguments.command {
         CatalogCommand::List(arguments) => list(arguments, streams),
         CatalogCommand::Show(arguments) => show(arguments, streams),
+        CatalogCommand::Install(arguments) => install::run(arguments, streams),
     }
 }
 
@@ -61,12 +64,15 @@ fn list(arguments: &CatalogListArguments, streams: &mut Streams<'_>) -> Result<E
 }
 
 fn show(arguments: &ShowArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
-    let found = CATALOG.iter().find(|entry| entry.name == arguments.name);
-    let ReadyMade { policy, readme, .. } = found.ok_or_else(|| Error::NotInCatalog {
-        name: arguments.name.clone(),
-        known: CATALOG.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
-    })?;
+    let ReadyMade { policy, readme, .. } = find(&arguments.name)?;
     let text = if arguments.readme { readme } else { policy };
     streams.output.write_all(text.as_bytes())?;
     Ok(Ending::Clean)
+}
+
+fn find(name: &str) -> Result<&'static ReadyMade, Error> {
+    CATALOG.iter().find(|entry| entry.name == name).ok_or_else(|| Error::NotInCatalog {
+        name: name.to_owned(),
+        known: CATALOG.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+    })
 }

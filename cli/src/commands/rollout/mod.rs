@@ -1,0 +1,41 @@
+//! `kubectl sidecar rollout`
+
+mod history;
+mod pause;
+mod status;
+mod target;
+mod undo;
+
+use super::{Ending, Error as CommandError, Streams};
+use crate::{
+    arguments::{RolloutArguments, RolloutCommand},
+    cluster,
+};
+
+/// Why a command about a rollout could not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{policy} has no revision {revision:?}; it has {known}")]
+    NoRevision { policy: String, revision: String, known: String },
+    #[error(
+        "{policy} has no revision beside the current one, so there is nothing to go back to; \
+         spec.revisionHistoryLimit says how many are kept"
+    )]
+    NothingEarlier { policy: String },
+}
+
+/// Follows or steers the rollout of a policy.
+pub(super) fn run(
+    arguments: &RolloutArguments,
+    streams: &mut Streams<'_>,
+) -> Result<Ending, CommandError> {
+    cluster::run(async {
+        match &arguments.command {
+            RolloutCommand::Status(arguments) => status::run(arguments, streams).await,
+            RolloutCommand::Pause(named) => pause::run(named, true, streams).await,
+            RolloutCommand::Resume(named) => pause::run(named, false, streams).await,
+            RolloutCommand::Undo(arguments) => undo::run(arguments, streams).await,
+            RolloutCommand::History(arguments) => history::run(arguments, streams).await,
+        }
+    })
+}

@@ -1,0 +1,204 @@
+//! `kubectl sidecar rollout status`
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::{Duration, Instant},
+};
+
+use crds::{PodCounts, PolicyStatus};
+use serde::Serialize;
+
+use super::{
+    CommandError, Ending, Streams,
+    target::{Target, condition, structured},
+};
+use crate::{arguments::RolloutStatusArguments, output::write_structured};
+
+/// How often the policy is read anew. A watch would take a right more than to read it.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Waits until the rollout of a policy is done, and says how it ended.
+pub(super) async fn run(
+    arguments: &RolloutStatusArguments,
+    streams: &mut Streams<'_>,
+) -> Result<Ending, CommandError> {
+    let mut target = Target::find(&arguments.named).await?;
+    let uid = target.object["metadata"]["uid"].clone();
+    let deadline = Some(arguments.timeout).filter(|timeout| !timeout.is_zero());
+    let deadline = deadline.map(|timeout| Instant::now() + timeout);
+    let shows_progress = io::stderr().is_terminal();
+    let mut shown = String::new();
+    loop {
+        let standing = Standing::of(&target.status(), target.generation());
+        let is_up = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if standing.state != State::UnderWay || arguments.no_wait || is_up {
+            let is_up = is_up && standing.state == State::UnderWay;
+            write(&target, &standing, is_up, arguments, streams)?;
+            let is_done = standing.state == State::Done;
+            return Ok(if is_done { Ending::Clean } else { Ending::Findings });
+        }
+        if shows_progress && standing.text() != shown {
+            shown = standing.text();
+            writeln!(streams.messages, "waiting: {shown}")?;
+        }
+        tokio::time::sleep(PAUSE).await;
+        target.read().await?;
+        if target.object["metadata"]["uid"] != uid {
+            writeln!(streams.messages, "the policy was deleted and made anew; going on with that")?;
+            return Box::pin(run(arguments, streams)).await;
+        }
+    }
+}
+
+/// How a rollout stands.
+#[derive(Debug, PartialEq, Eq)]
+struct Standing {
+    state: State,
+    reason: String,
+    message: String,
+    pods: PodCounts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum State {
+    UnderWay,
+    Done,
+    /// It cannot go on by itself.
+    Stopped,
+}
+
+impl Standing {
+    /// By what the operator wrote of this generation.
+    fn of(status: &PolicyStatus, generation: i64) -> Self {
+        let standing = |state, reason: &str, message: &str| Self {
+            state,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            pods: status.pods.clone(),
+        };
+        let found = |kind| condition(status, kind, generation);
+        if let Some(accepted) = found("Accepted").filter(|accepted| accepted.status == "False") {
+            return standing(State::Stopped, &accepted.reason, &accepted.message);
+        }
+        let Some(progressing) = found("Progressing") else {
+            let message = "the operator has not looked at the last change yet";
+            return standing(State::UnderWay, "NotObserved", message);
+        };
+        let state = match (progressing.status.as_str(), progressing.reason.as_str()) {
+            // Somebody paused it, and can let it go on.
+            (_, "Paused" | "RollingOut" | "Waiting") => State::UnderWay,
+            ("False", _) => State::Stopped,
+            _ => State::Done,
+        };
+        if state == State::Done {
+            match found("Ready") {
+                Some(ready) if ready.status == "True" => {}
+                Some(ready) => return standing(State::UnderWay, &ready.reason, &ready.message),
+                None => {
+                    let message = "the operator has not looked at the last change yet";
+                    return standing(State::UnderWay, "NotObserved", message);
+                }
+            }
+        }
+        standing(state, &progressing.reason, &progressing.message)
+    }
+
+    fn text(&self) -> String {
+        let PodCounts { injected, current, ready, missing, .. } = &self.pods;
+        let missing =
+            if *missing > 0 { format!(", {missing} miss the policy") } else { String::new() };
+        format!(
+            "{current} of {injected} pods are current, {ready} ready{missing} ({}: {})",
+            self.reason, self.message
+        )
+    }
+}
+
+/// The answer for scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'s> {
+    policy: String,
+    state: State,
+    timed_out: bool,
+    reason: &'s str,
+    message: &'s str,
+    revision: Option<String>,
+    pods: &'s PodCounts,
+}
+
+fn write(
+    target: &Target,
+    standing: &Standing,
+    timed_out: bool,
+    arguments: &RolloutStatusArguments,
+    streams: &mut Streams<'_>,
+) -> io::Result<()> {
+    if let Some(form) = structured(arguments.output) {
+        let answer = Answer {
+            policy: target.policy.to_string(),
+            state: standing.state,
+            timed_out,
+            reason: &standing.reason,
+            message: &standing.message,
+            revision: target.status().revision,
+            pods: &standing.pods,
+        };
+        return write_structured(&answer, form, streams.output);
+    }
+    let text = standing.text();
+    let shown = target.shown();
+    match standing.state {
+        State::Done => writeln!(streams.output, "{shown} successfully rolled out: {text}"),
+        State::Stopped => writeln!(streams.output, "{shown} stopped: {text}"),
+        State::UnderWay if timed_out => {
+            writeln!(streams.output, "{shown} is not done, and time is up: {text}")
+        }
+        State::UnderWay => writeln!(streams.output, "{shown} is under way: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(conditions: &[(&str, &str, &str, i64)]) -> (State, String) {
+        let conditions = conditions.iter().map(|(kind, status, reason, generation)| {
+            json!({"type": kind, "status": status, "reason": reason, "message": "so",
+                "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        });
+        let status = json!({"conditions": conditions.collect::<Vec<_>>()});
+        let status: PolicyStatus = serde_json::from_value(status).expect("a status");
+        let standing = Standing::of(&status, 2);
+        (standing.state, standing.reason)
+    }
+
+    #[test]
+    fn a_rollout_is_done_when_all_conditions_of_the_generation_say_so() {
+        let ready = ("Ready", "True", "Ready", 2);
+        let under_way = |reason: &str| (State::UnderWay, reason.to_owned());
+        assert_eq!(state(&[]), under_way("NotObserved"));
+        assert_eq!(
+            state(&[ready, ("Progressing", "True", "Complete", 1)]),
+            under_way("NotObserved")
+        );
+        for reason in ["RollingOut", "Waiting", "Paused"] {
+            assert_eq!(state(&[ready, ("Progressing", "True", reason, 2)]), under_way(reason));
+            assert_eq!(state(&[ready, ("Progressing", "False", reason, 2)]), under_way(reason));
+        }
+        for reason in ["Complete", "OnRecreate", "Audit"] {
+            let progressing = ("Progressing", "True", reason, 2);
+            assert_eq!(state(&[ready, progressing]), (State::Done, reason.to_owned()));
+            assert_eq!(state(&[("Ready", "False", "No", 2), progressing]), under_way("No"));
+            assert_eq!(state(&[("Ready", "True", "No", 1), progressing]), under_way("NotObserved"));
+        }
+        for reason in ["ProgressDeadlineExceeded", "NotPermitted", "NotAccepted"] {
+            let progressing = ("Progressing", "False", reason, 2);
+            assert_eq!(state(&[ready, progressing]), (State::Stopped, reason.to_owned()));
+        }
+        let refused = ("Accepted", "False", "Clash", 2);
+        assert_eq!(state(&[refused]), (State::Stopped, "Clash".to_owned()));
+    }
+}

@@ -1,0 +1,126 @@
+//! The policy that a command is about, as the cluster stores it.
+
+use crds::PolicyStatus;
+use inject::PolicyId;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::params::Patch;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use super::CommandError;
+use crate::{
+    arguments::NamedPolicy,
+    cluster::{self, Cluster, PolicyName, Resource, Revision, USUAL_NAMESPACE},
+    document::Node,
+    output::{ReportFormat, Structured},
+};
+
+/// A policy of a cluster.
+pub(super) struct Target {
+    cluster: Cluster,
+    pub(super) policy: PolicyId,
+    pub(super) object: Value,
+}
+
+impl Target {
+    /// Finds the policy that people name.
+    pub(super) async fn find(named: &NamedPolicy) -> Result<Self, CommandError> {
+        let name = PolicyName::read(&named.policy)?;
+        let cluster = Cluster::connect(&named.cluster).await?;
+        let namespace = named.namespace.clone().unwrap_or(cluster.default_namespace.clone());
+        let policy = match name {
+            PolicyName::Full(policy) => policy,
+            PolicyName::Namespaced(name) => PolicyId::namespaced(namespace, name),
+            PolicyName::Any(name) => {
+                let of_namespace = PolicyId::namespaced(&namespace, &name);
+                let found = cluster.find(&Resource::SIDECAR_POLICY, &namespace, &name).await?;
+                if let Some(found) = found {
+                    return Ok(Self { cluster, policy: of_namespace, object: value(&found)? });
+                }
+                let found = cluster.find(&Resource::CLUSTER_SIDECAR_POLICY, "", &name).await;
+                match found {
+                    Ok(Some(found)) => {
+                        let policy = PolicyId::cluster(name);
+                        return Ok(Self { cluster, policy, object: value(&found)? });
+                    }
+                    // Who may not look among those of the cluster means one of the namespace.
+                    Ok(None) | Err(cluster::Error::Forbidden { .. }) => of_namespace,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let mut target = Self { cluster, policy, object: Value::Null };
+        target.read().await?;
+        Ok(target)
+    }
+
+    /// Reads it anew.
+    pub(super) async fn read(&mut self) -> Result<(), CommandError> {
+        let namespace = self.policy.namespace.as_deref().unwrap_or_default();
+        let found = self.cluster.get(self.resource(), namespace, &self.policy.name).await?;
+        self.object = value(&found)?;
+        Ok(())
+    }
+
+    /// Changes it.
+    pub(super) async fn patch(&mut self, patch: Patch<Value>) -> Result<(), CommandError> {
+        let (resource, namespace) = (self.resource(), self.policy.namespace.as_deref());
+        self.object = self.cluster.patch(resource, namespace, &self.policy.name, patch).await?;
+        Ok(())
+    }
+
+    /// The contents that are kept of it, the oldest first.
+    pub(super) async fn revisions(&self) -> Result<Vec<Revision>, CommandError> {
+        let namespace = match self.policy.namespace {
+            Some(_) => None,
+            None => self.cluster.installation().await?.map(|installation| installation.namespace),
+        };
+        let namespace = namespace.as_deref().unwrap_or(USUAL_NAMESPACE);
+        let uid = self.object["metadata"]["uid"].as_str().unwrap_or_default();
+        Ok(self.cluster.revisions(&self.policy, uid, namespace).await?)
+    }
+
+    pub(super) fn generation(&self) -> i64 {
+        self.object["metadata"]["generation"].as_i64().unwrap_or_default()
+    }
+
+    pub(super) fn status(&self) -> PolicyStatus {
+        PolicyStatus::deserialize(&self.object["status"]).unwrap_or_default()
+    }
+
+    /// `spec.rollout`, empty where there is none.
+    pub(super) fn rollout(&self) -> Value {
+        match &self.object["spec"]["rollout"] {
+            Value::Null => json!({}),
+            rollout => rollout.clone(),
+        }
+    }
+
+    /// Kind and name as kubectl prints them: `sidecarpolicy.sidecarpolicy.dev/log-shipper`.
+    pub(super) fn shown(&self) -> String {
+        self.resource().shown(&self.policy.name)
+    }
+
+    fn resource(&self) -> &'static Resource {
+        Resource::of_policy(&self.policy)
+    }
+}
+
+/// A condition that speaks of the current generation.
+pub(super) fn condition(status: &PolicyStatus, kind: &str, generation: i64) -> Option<Condition> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
+    (found.observed_generation == Some(generation)).then(|| found.clone())
+}
+
+/// The form for scripts, if one is asked for.
+pub(super) fn structured(format: ReportFormat) -> Option<Structured> {
+    match format {
+        ReportFormat::Text => None,
+        ReportFormat::Json => Some(Structured::Json),
+        ReportFormat::Yaml => Some(Structured::Yaml),
+    }
+}
+
+fn value(node: &Node) -> Result<Value, cluster::Error> {
+    serde_json::from_str(&node.to_json()).map_err(|error| cluster::Error::answer(&error))
+}
