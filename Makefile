@@ -49,13 +49,18 @@ test-rust: ## Run the unit, property and golden tests.
 	cargo test --locked --no-fail-fast --workspace --exclude e2e
 	cargo test --locked --package e2e --lib
 
-.PHONY: binaries image cli crds bench
+.PHONY: binaries image cli krew-archive krew-manifest crds bench
 binaries: ## Build the static programs that go into the image.
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(STATIC_TARGET) -p operator -p webhook
 image: binaries ## Build the image, docker.io/sidecarpolicy/sidecar-policy:dev.
 	e2e/images/build sidecar-policy
 cli: ## Build the command line, kubectl-sidecar, into cargo's target folder.
 	cargo build --release --locked --package cli
+krew-archive: cli ## Pack the command line for Krew, for the platform of this machine, into target/krew.
+	krew/archive $$(uname -s | tr A-Z a-z) $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') \
+	    $${CARGO_TARGET_DIR:-target}/release/kubectl-sidecar
+krew-manifest: ## Print the manifest for Krew of the archives of all platforms in target/krew. HOMEPAGE, ARCHIVES_URL.
+	@krew/manifest "$(HOMEPAGE)" "$(ARCHIVES_URL)"
 crds: ## Write the custom resource definitions of the chart again, from the types.
 	cargo run --locked --package crds --example generate-crds -- charts/sidecar-policy/templates/crds
 bench: ## Measure the heart, the webhook against a server that does nothing, and creates in the cluster if it is up, and the operator with 100 000 pods; eight minutes.
