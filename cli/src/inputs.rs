@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Namespace of what names none, where no cluster is asked.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// Manifests and what decisions about them rest on.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -112,5 +113,8 @@ fn what_is_missing_is_named() {
 
 fn sha256_of(file: &Path) -> String {
     let digest = Sha256::digest(fs::read(file).expect("the archive can be read"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -9,7 +9,7 @@ use crds::{PolicySpec, PolicyStatus};
 use futures::future::try_join_all;
 use inject::{Namespace, PolicyId, PolicySet};
 
-use super::{Cluster, Error, Resource};
+use super::{Cluster, Error, PolicyName, Resource};
 use crate::{
     document::Node,
     facts,
@@ -126,6 +126,34 @@ impl Cluster {
                 notes: Vec::new(),
             }),
         }
+    }
+
+    /// The policy that people name, as it is stored. A name alone means one of the namespace, or else one of
+    /// the cluster kind.
+    pub(crate) async fn policy_named(
+        &self,
+        name: &PolicyName,
+        namespace: &str,
+    ) -> Result<(PolicyId, Node), Error> {
+        let policy = match name {
+            PolicyName::Full(policy) => policy.clone(),
+            PolicyName::Namespaced(name) => PolicyId::namespaced(namespace, name),
+            PolicyName::Any(name) => {
+                let of_namespace = PolicyId::namespaced(namespace, name);
+                if let Some(found) = self.find(&Resource::SIDECAR_POLICY, namespace, name).await? {
+                    return Ok((of_namespace, found));
+                }
+                match self.find(&Resource::CLUSTER_SIDECAR_POLICY, "", name).await {
+                    Ok(Some(found)) => return Ok((PolicyId::cluster(name), found)),
+                    // Who may not look among those of the cluster means one of the namespace.
+                    Ok(None) | Err(Error::Forbidden { .. }) => of_namespace,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let namespace = policy.namespace.as_deref().unwrap_or_default();
+        let found = self.get(Resource::of_policy(&policy), namespace, &policy.name).await?;
+        Ok((policy, found))
     }
 
     /// What is known of namespaces; one that does not exist is left out.

@@ -42,6 +42,8 @@ pub(crate) enum Error {
     Injection(#[from] injection::Error),
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    #[error("{policy} cannot be used: {problems}")]
+    UnusablePolicy { policy: String, problems: String },
     #[error("there is no policy {name}; -A looks in all namespaces, -n in another one")]
     NoPolicy { name: String },
     #[error(transparent)]

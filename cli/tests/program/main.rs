@@ -14,5 +14,6 @@ mod manifests;
 mod policies;
 mod policy_tests;
 mod program;
+mod rollout;
 mod stand_in;
 mod uninject;

@@ -1,7 +1,7 @@
 //! Policies that were exported as a `MutatingAdmissionPolicy`, which the API server runs itself, make of a
 //! pod what the webhook makes of it: each pod is shown to both, in two namespaces, and compared.
 
-use e2e::command::{kubectl, sidecar_with};
+use e2e::command::{kubectl, kubectl_with, sidecar, sidecar_with};
 use e2e::manifests::{BUSYBOX, container, list};
 use e2e::{TestNamespace, eventually};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl Both {
                 self.exported.delete_at_the_end(format!("{kind}/{name}"));
             }
             let apply = ["apply", "-f", "-"];
-            let _ = e2e::command::kubectl_with(&apply, &objects).expect_success();
+            let _ = kubectl_with(&apply, &objects).expect_success();
         }
         for policy in policies {
             let policy = narrowed(policy, &self.webhook);
@@ -225,7 +225,7 @@ fn pod(app: &str, spec: &Value) -> Value {
     })
 }
 
-fn sidecar(name: &str) -> Value {
+fn sleeping(name: &str) -> Value {
     json!({"name": name, "image": BUSYBOX, "command": ["sleep", "3600"]})
 }
 
@@ -277,7 +277,7 @@ fn pods(app: &str) -> Vec<(&'static str, Value)> {
         (
             "a container of the name in the other list",
             of(
-                json!({"containers": [container("my-api"), sidecar("log-shipper"), sidecar("first")]}),
+                json!({"containers": [container("my-api"), sleeping("log-shipper"), sleeping("first")]}),
             ),
         ),
         (
@@ -331,7 +331,7 @@ fn contents() -> Vec<Value> {
             "placed",
             &json!({
                 "sidecars": [
-                    sidecar("first"),
+                    sleeping("first"),
                     {"name": "second", "image": format!("{BUSYBOX}@sha256:{}", "0".repeat(64)), "type": "Init"},
                     {"name": "last", "image": BUSYBOX, "placement": "Last"},
                     {"name": "before-first", "image": BUSYBOX, "placement": {"before": "first"}},
@@ -391,7 +391,7 @@ fn contents() -> Vec<Value> {
         policy(
             "fields",
             &json!({
-                "sidecars": [sidecar("first")],
+                "sidecars": [sleeping("first")],
                 "pod": {
                     "labels": {"team": "blue", "example.com/a": "b"},
                     "annotations": {"example.com/owner": "policy", "example.com/x_y": "x"},
@@ -412,7 +412,7 @@ fn choices() -> Vec<Value> {
             "denied",
             &json!({
                 "onConflict": "Deny",
-                "sidecars": [sidecar("first"), {
+                "sidecars": [sleeping("first"), {
                     "name": "log-shipper", "image": BUSYBOX, "command": ["sleep", "1"],
                     "volumeMounts": [{"name": "my-api-logs", "mountPath": "/logs", "readOnly": true}],
                     "lifecycle": {"preStop": {"sleep": {"seconds": 20}}},
@@ -430,7 +430,7 @@ fn choices() -> Vec<Value> {
         policy(
             "deployments",
             &json!({
-                "sidecars": [sidecar("first")],
+                "sidecars": [sleeping("first")],
                 "matchConditions": [
                     {"name": "workload", "expression": "workload.kind == 'Deployment' && workload.name == 'api' || workload.name == 'api' && workload.kind == 'Pod' && has(pod.metadata.labels.team)"},
                     {"name": "labels", "expression": "namespace.labels['kubernetes.io/metadata.name'] == namespace.name && !('other' in namespace.annotations)"},
@@ -438,7 +438,7 @@ fn choices() -> Vec<Value> {
                 ],
             }),
         ),
-        policy("asked", &json!({"activation": "OnRequest", "sidecars": [sidecar("first")]})),
+        policy("asked", &json!({"activation": "OnRequest", "sidecars": [sleeping("first")]})),
         policy(
             "forced",
             &json!({"optOut": "Denied", "hostNetwork": "Deny", "sidecars": [
@@ -525,7 +525,7 @@ fn a_level_of_pod_security_is_kept_alike() {
         };
         let profile = json!({"type": "RuntimeDefault"});
         both.apply(&[
-            policy("bare", &json!({"sidecars": [sidecar("first")]})),
+            policy("bare", &json!({"sidecars": [sleeping("first")]})),
             policy(
                 "privileged",
                 &context(json!({"privileged": true, "allowPrivilegeEscalation": true})),
@@ -552,13 +552,32 @@ fn a_level_of_pod_security_is_kept_alike() {
 }
 
 #[test]
+fn a_policy_of_the_cluster_is_exported_by_its_name() {
+    let namespace = TestNamespace::create("export-named");
+    let all = policies();
+    let as_form = ["--as", "mutating-admission-policy", "-n", namespace.name()];
+    for policy in &all {
+        namespace.apply(policy);
+        let name = policy["metadata"]["name"].as_str().unwrap_or_default();
+        let exported = sidecar(&[&["export", name], &as_form[..]].concat()).expect_success();
+        // The API server orders keys, so the texts differ from those of a file.
+        let accepted = kubectl_with(&["create", "--dry-run=server", "-f", "-"], &exported);
+        let names = accepted.expect_success();
+        let name = format!("{name}.{}.sidecarpolicy.dev created", namespace.name());
+        assert_eq!(names.matches(&name).count(), 2, "{names}");
+    }
+    let unknown = sidecar(&[&["export", "nobody"], &as_form[..]].concat()).expect_failure();
+    assert!(unknown.contains("there is no SidecarPolicy"), "{unknown}");
+}
+
+#[test]
 fn a_pod_that_is_refused_hears_why() {
     let both = Both::create("export-denied", &[]);
     let denied = policies().into_iter().filter(|policy| policy["metadata"]["name"] == "denied");
     both.apply(&denied.collect::<Vec<_>>());
     let bare = pod("denied", &json!({"containers": [container("my-api")]}));
     both.wait(&bare);
-    let taken = pod("denied", &json!({"containers": [container("my-api"), sidecar("first")]}));
+    let taken = pod("denied", &json!({"containers": [container("my-api"), sleeping("first")]}));
     let answer = both.exported.try_dry_run(&list(&[taken])).expect_failure();
     assert!(answer.contains("a container \"first\" is there with other content"), "{answer}");
 }

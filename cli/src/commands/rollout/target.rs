@@ -28,30 +28,8 @@ impl Target {
         let name = PolicyName::read(&named.policy)?;
         let cluster = Cluster::connect(&named.cluster).await?;
         let namespace = named.namespace.clone().unwrap_or(cluster.default_namespace.clone());
-        let policy = match name {
-            PolicyName::Full(policy) => policy,
-            PolicyName::Namespaced(name) => PolicyId::namespaced(namespace, name),
-            PolicyName::Any(name) => {
-                let of_namespace = PolicyId::namespaced(&namespace, &name);
-                let found = cluster.find(&Resource::SIDECAR_POLICY, &namespace, &name).await?;
-                if let Some(found) = found {
-                    return Ok(Self { cluster, policy: of_namespace, object: value(&found)? });
-                }
-                let found = cluster.find(&Resource::CLUSTER_SIDECAR_POLICY, "", &name).await;
-                match found {
-                    Ok(Some(found)) => {
-                        let policy = PolicyId::cluster(name);
-                        return Ok(Self { cluster, policy, object: value(&found)? });
-                    }
-                    // Who may not look among those of the cluster means one of the namespace.
-                    Ok(None) | Err(cluster::Error::Forbidden { .. }) => of_namespace,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        };
-        let mut target = Self { cluster, policy, object: Value::Null };
-        target.read().await?;
-        Ok(target)
+        let (policy, found) = cluster.policy_named(&name, &namespace).await?;
+        Ok(Self { object: value(&found)?, cluster, policy })
     }
 
     /// Reads it anew.
