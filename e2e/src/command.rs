@@ -12,6 +12,8 @@ pub struct Answer {
     pub output: String,
     /// Its standard error: where `kubectl` prints errors and warnings.
     pub errors: String,
+    /// The exit code that it ended with; `None` if a signal ended it.
+    pub code: Option<i32>,
 }
 
 /// Runs `kubectl` with `arguments`.
@@ -38,12 +40,15 @@ pub fn sidecar_with(arguments: &[&str], manifest: &str) -> Answer {
     run(&sidecar_program(), arguments, Some(manifest))
 }
 
-/// The program that `KUBECTL_SIDECAR` names, else the one that `cargo build -p cli` makes.
+/// The command line, which `cargo build -p cli` puts beside the tests.
 #[must_use]
+#[track_caller]
 pub fn sidecar_program() -> String {
-    std::env::var("KUBECTL_SIDECAR").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug/kubectl-sidecar").to_owned()
-    })
+    let tests = std::env::current_exe().expect("the tests have a path");
+    let built = tests.parent().and_then(|deps| deps.parent()).expect("cargo's folder");
+    let program = built.join("kubectl-sidecar");
+    assert!(program.exists(), "{} is not built: cargo build -p cli", program.display());
+    program.to_string_lossy().into_owned()
 }
 
 /// Runs any program.
@@ -70,6 +75,7 @@ pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Answer {
         succeeded: finished.status.success(),
         output: String::from_utf8_lossy(&finished.stdout).into_owned(),
         errors: String::from_utf8_lossy(&finished.stderr).into_owned(),
+        code: finished.status.code(),
     }
 }
 

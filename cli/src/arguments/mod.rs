@@ -2,6 +2,7 @@
 
 mod asked;
 mod catalog;
+mod check;
 mod cluster;
 mod completion;
 mod diff;
@@ -21,6 +22,7 @@ pub(crate) use asked::Asked;
 pub(crate) use catalog::{
     CatalogArguments, CatalogCommand, CatalogListArguments, DryRun, InstallArguments, ShowArguments,
 };
+pub(crate) use check::CheckArguments;
 pub(crate) use cluster::ClusterArguments;
 pub(crate) use completion::CompletionArguments;
 pub(crate) use diff::DiffArguments;
@@ -66,6 +68,7 @@ pub(crate) enum Command {
     Rollout(RolloutArguments),
     Inject(InjectArguments),
     Uninject(UninjectArguments),
+    Check(CheckArguments),
     Lint(LintArguments),
     Test(TestArguments),
     Export(ExportArguments),

@@ -58,6 +58,26 @@ impl Resource {
         Self { group, version, kind, plural, short, namespaced: true }
     }
 
+    /// A kind with namespaces that people name in no command.
+    pub(crate) const fn namespaced(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self::new(group, version, kind, plural, "")
+    }
+
+    /// A kind of the cluster that people name in no command.
+    pub(crate) const fn cluster(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self::new(group, version, kind, plural, "").of_cluster()
+    }
+
     const fn of_cluster(self) -> Self {
         Self { namespaced: false, ..self }
     }

@@ -1,6 +1,7 @@
 //! The commands, one file or folder each.
 
 mod catalog;
+mod check;
 mod completion;
 mod diff;
 mod explain;
@@ -83,6 +84,7 @@ pub(crate) fn run(arguments: Arguments, streams: &mut Streams<'_>) -> Result<End
         Command::Rollout(arguments) => rollout::run(&arguments, streams),
         Command::Inject(arguments) => inject::run(&arguments, streams),
         Command::Uninject(arguments) => uninject::run(&arguments, streams),
+        Command::Check(arguments) => check::run(&arguments, streams),
         Command::Lint(arguments) => lint::run(&arguments, streams),
         Command::Test(arguments) => test::run(&arguments, streams),
         Command::Export(arguments) => export::run(&arguments, streams),

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails here says where")]
 
 mod catalog;
+mod check;
 mod cluster;
 mod diff;
 mod explain;

@@ -6,6 +6,7 @@
     reason = "a test reports what went wrong by panicking"
 )]
 
+mod check;
 mod definitions;
 
 use std::time::{Duration, Instant};
