@@ -1,7 +1,11 @@
 //! What the operator's account may do to workloads: what the operator does, and nothing else that
 //! its RBAC would allow.
 
-use e2e::{TestNamespace, command::Answer, eventually, installation, manifests};
+use e2e::{
+    TestNamespace,
+    command::{Answer, kubectl_with},
+    eventually, installation, manifests,
+};
 use serde_json::{Value, json};
 
 use crate::DEADLINE;
@@ -88,6 +92,34 @@ fn a_workload_cannot_be_changed_in_the_name_of_the_operator() {
     let image = json!({"spec": {"template": {"spec": {"containers": container("evil:1")}}}});
     let refusal = patch(&namespace, "statefulset/data", &image).expect_failure();
     assert!(refusal.contains("may not change the spec of a workload"), "{refusal}");
+}
+
+/// Their template is deeper, and the operator may not read them by name.
+#[test]
+fn a_cron_job_cannot_be_changed_either() {
+    let namespace = TestNamespace::create("limits-cron");
+    let cron_job = manifests::cron_job("nightly", "true");
+    let (operator, name) = (operator(), namespace.name());
+    let create = ["create", "-f", "-", "-n", name];
+    let _ = kubectl_with(&create, &cron_job.to_string()).expect_success();
+    let apply = |changed: &Value| {
+        let arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server"];
+        let whose = ["-f", "-", "-n", name, "--as", &operator];
+        kubectl_with(&[&arguments[..], &whose].concat(), &changed.to_string())
+    };
+    let mut image = cron_job.clone();
+    image["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] =
+        json!("evil:1");
+    let mut schedule = cron_job.clone();
+    schedule["spec"]["schedule"] = json!("* * * * *");
+    let mut attempts = cron_job.clone();
+    attempts["spec"]["jobTemplate"]["spec"]["backoffLimit"] = json!(5);
+    for changed in [image, schedule, attempts] {
+        let refusal = apply(&changed).expect_failure();
+        assert!(refusal.contains("may not change the spec of a workload"), "{refusal}");
+    }
+    let same = apply(&cron_job);
+    assert!(same.succeeded, "{}", same.errors);
 }
 
 #[test]

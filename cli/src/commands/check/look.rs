@@ -30,7 +30,7 @@ pub(super) enum Who<'a> {
     Account(&'a str, &'a str),
 }
 
-/// A right as RBAC has it. `*` in all namespaces is an empty namespace.
+/// A right as RBAC has it. An empty namespace stands for all of them, an empty name for all objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Permission {
     pub(super) verb: String,
