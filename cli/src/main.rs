@@ -20,6 +20,7 @@ mod output;
 #[cfg(test)]
 mod patch_laws;
 mod policies;
+mod readiness;
 #[cfg(test)]
 mod reference;
 mod uninjection;

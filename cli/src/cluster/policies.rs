@@ -15,6 +15,7 @@ use crate::{
     facts,
     objects::Identity,
     policies::{self, Stored},
+    readiness::Readiness,
 };
 
 /// Policies that a cluster stores.
@@ -60,15 +61,7 @@ impl StoredPolicy {
 
     /// Why the next matching pod may not get it, as far as the operator says.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
-        match ready {
-            None => Some("the operator has not looked at it yet".to_owned()),
-            Some(ready) if ready.observed_generation.is_some_and(|seen| seen < self.generation) => {
-                Some("the operator has not looked at its last change yet".to_owned())
-            }
-            Some(ready) if ready.status == "True" => None,
-            Some(ready) => Some(format!("{}: {}", ready.reason, ready.message)),
-        }
+        Readiness::of(&self.status, self.generation).why
     }
 }
 
@@ -239,23 +232,5 @@ mod tests {
             let [note] = policies.notes.as_slice() else { panic!("{:?}", policies.notes) };
             assert!(note.starts_with("SidecarPolicy shop/log: left out"), "{note}");
         }
-    }
-
-    #[test]
-    fn a_policy_that_is_not_ready_says_why() {
-        let not_ready = |status: &str| {
-            let policies = stored(&format!("{{{SIDECARS}}}"), status);
-            policies.known.values().next().expect("it is known").not_ready()
-        };
-        let ready = |status: &str, generation: i64| {
-            not_ready(&format!(
-                r#"{{"conditions": [{{"type": "Ready", "status": "{status}", "reason": "Why", "message": "so",
-                    "observedGeneration": {generation}, "lastTransitionTime": "2026-01-01T00:00:00Z"}}]}}"#
-            ))
-        };
-        assert_eq!(ready("True", 2), None);
-        assert_eq!(ready("False", 2).as_deref(), Some("Why: so"));
-        assert!(ready("True", 1).is_some_and(|why| why.contains("last change")));
-        assert!(not_ready("{}").is_some_and(|why| why.contains("not looked at it")));
     }
 }

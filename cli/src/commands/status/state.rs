@@ -3,9 +3,13 @@
 
 use crds::{Overhead, PolicyStatus};
 use inject::PolicyId;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::{document::Node, manifests, objects::Identity};
+use crate::{
+    document::Node,
+    manifests,
+    objects::Identity,
+    readiness::{Readiness, condition, told},
+};
 
 /// How a policy stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,15 +20,6 @@ pub(super) struct State {
     pub(super) status: PolicyStatus,
     /// What this program cannot read of the status, for people.
     pub(super) note: Option<String>,
-}
-
-/// Whether the next matching pod gets a policy, as far as the operator says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Readiness {
-    /// `True`, `False` or `Unknown`.
-    pub(super) status: String,
-    /// Why it is not `True`, for people.
-    pub(super) why: Option<String>,
 }
 
 impl State {
@@ -50,27 +45,13 @@ impl State {
 
     /// Whether the next matching pod gets it.
     pub(super) fn readiness(&self) -> Readiness {
-        let unknown =
-            |why: &str| Readiness { status: "Unknown".to_owned(), why: Some(why.to_owned()) };
-        match self.condition("Ready") {
-            None => unknown("the operator has not looked at it yet"),
-            Some(ready) if ready.observed_generation.is_some_and(|seen| seen < self.generation) => {
-                unknown("the operator has not looked at its last change yet")
-            }
-            Some(ready) if ready.status == "True" => {
-                Readiness { status: ready.status.clone(), why: None }
-            }
-            Some(ready) => Readiness { status: ready.status.clone(), why: Some(told(ready)) },
-        }
+        Readiness::of(&self.status, self.generation)
     }
 
     /// What keeps its rollout from going on.
     pub(super) fn stopped(&self) -> Option<String> {
-        self.condition("Progressing").filter(|found| found.status == "False").map(told)
-    }
-
-    fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.status.conditions.iter().find(|condition| condition.type_ == kind)
+        let progressing = condition(&self.status, "Progressing");
+        progressing.filter(|found| found.status == "False").map(told)
     }
 
     /// What its containers ask for in all, of a resource.
@@ -78,13 +59,6 @@ impl State {
         let Overhead { requests, .. } = self.status.overhead.as_ref()?;
         requests.get(resource).map(|quantity| quantity.0.as_str())
     }
-}
-
-fn told(condition: &Condition) -> String {
-    if condition.message.is_empty() {
-        return condition.reason.clone();
-    }
-    format!("{}: {}", condition.reason, condition.message)
 }
 
 /// The status, and what cannot be read of it.
@@ -119,22 +93,6 @@ mod tests {
                 "spec": {{}}, "status": {status}}}"#
         );
         State::of(&Node::from_json(&json, 1).expect("it is JSON")).expect("it is a policy")
-    }
-
-    fn ready(status: &str, generation: i64) -> Readiness {
-        let condition = format!(
-            r#"{{"type": "Ready", "status": "{status}", "reason": "Why", "message": "so",
-                "observedGeneration": {generation}, "lastTransitionTime": "2026-01-01T00:00:00Z"}}"#
-        );
-        state(&format!(r#"{{"conditions": [{condition}]}}"#)).readiness()
-    }
-
-    #[test]
-    fn a_policy_is_ready_by_a_word_about_its_last_change() {
-        assert_eq!(ready("True", 2), Readiness { status: "True".to_owned(), why: None });
-        assert_eq!(ready("False", 2).why.as_deref(), Some("Why: so"));
-        assert_eq!(ready("True", 1).status, "Unknown");
-        assert_eq!(state("{}").readiness().status, "Unknown");
     }
 
     #[test]
