@@ -12,10 +12,16 @@ use super::{
     CommandError, Ending, Streams,
     target::{Target, condition, structured},
 };
-use crate::{arguments::RolloutStatusArguments, output::write_structured};
+use crate::{
+    arguments::RolloutStatusArguments,
+    cluster,
+    output::{styles, write_structured},
+};
 
 /// How often the policy is read anew. A watch would take a right more than to read it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often in a row the API server may not answer, as while it restarts.
+const UNANSWERED: u32 = 30;
 
 /// Waits until the rollout of a policy is done, and says how it ended.
 pub(super) async fn run(
@@ -28,6 +34,7 @@ pub(super) async fn run(
     let deadline = deadline.map(|timeout| Instant::now() + timeout);
     let shows_progress = io::stderr().is_terminal();
     let mut shown = String::new();
+    let mut unanswered = 0;
     loop {
         let standing = Standing::of(&target.status(), target.generation());
         let is_up = deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -42,7 +49,16 @@ pub(super) async fn run(
             writeln!(streams.messages, "waiting: {shown}")?;
         }
         tokio::time::sleep(PAUSE).await;
-        target.read().await?;
+        match target.read().await {
+            Ok(()) => unanswered = 0,
+            Err(CommandError::Cluster(cluster::Error::Unreachable { .. }))
+                if unanswered < UNANSWERED =>
+            {
+                unanswered += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
         if target.object["metadata"]["uid"] != uid {
             writeln!(streams.messages, "the policy was deleted and made anew; going on with that")?;
             return Box::pin(run(arguments, streams)).await;
@@ -148,14 +164,13 @@ fn write(
     }
     let text = standing.text();
     let shown = target.shown();
-    match standing.state {
-        State::Done => writeln!(streams.output, "{shown} successfully rolled out: {text}"),
-        State::Stopped => writeln!(streams.output, "{shown} stopped: {text}"),
-        State::UnderWay if timed_out => {
-            writeln!(streams.output, "{shown} is not done, and time is up: {text}")
-        }
-        State::UnderWay => writeln!(streams.output, "{shown} is under way: {text}"),
-    }
+    let (style, how) = match standing.state {
+        State::Done => (styles::GOOD, "successfully rolled out"),
+        State::Stopped => (styles::BAD, "stopped"),
+        State::UnderWay if timed_out => (styles::BAD, "is not done, and time is up"),
+        State::UnderWay => (styles::WARNING, "is under way"),
+    };
+    writeln!(streams.output, "{shown} {}: {text}", streams.colours.paint(style, how))
 }
 
 #[cfg(test)]
