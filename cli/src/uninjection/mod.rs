@@ -22,7 +22,7 @@ use crate::{
     policies::Contents,
 };
 use candidates::Candidate;
-use place::{Place, Step, behind, contains, fields, find, neighbours_before};
+use place::{Place, Step, behind, contains, fields, find, find_mut, neighbours_before};
 
 /// What became of an object.
 #[derive(Debug)]
@@ -341,12 +341,15 @@ impl<'a> Attempt<'a> {
         removed: &BTreeSet<Place>,
         emptied: &BTreeSet<Place>,
     ) -> bool {
-        let stays: Vec<Place> = self
+        let mut stays: Vec<Place> = self
             .out
             .iter()
             .filter(|place| !self.comes_back(place, again, removed))
             .cloned()
             .collect();
+        if stays.is_empty() {
+            stays.extend(self.comes_back_in_another_order(again));
+        }
         for place in &stays {
             self.out.remove(place);
             self.shorten(place, again);
@@ -404,6 +407,30 @@ impl<'a> Attempt<'a> {
         neighbours_before(self.object, place, removed) == neighbours_before(again, place, removed)
     }
 
+    /// The elements of lists, one of each, that come back before others which they stood behind. Of those that
+    /// changed places it is the one that the app is likelier to have brought.
+    fn comes_back_in_another_order(&self, again: &Node) -> Vec<Place> {
+        let mut lists: BTreeMap<&[Step], Vec<&Place>> = BTreeMap::new();
+        for place in self.out.difference(&self.anywhere) {
+            if let Some((Step::Element(_), list)) = place.split_last() {
+                lists.entry(list).or_default().push(place);
+            }
+        }
+        let nothing = BTreeSet::new();
+        let own = lists.into_iter().filter_map(|(list, mut elements)| {
+            let position = |object, element: &Place| neighbours_before(object, element, &nothing);
+            elements.sort_by_key(|element| position(self.object, element));
+            let mut again_in_order = elements.clone();
+            again_in_order.sort_by_key(|element| position(again, element));
+            let mut moved = elements.iter().zip(again_in_order).filter(|(was, is)| *was != is);
+            // Sources of variables go in before the app's, for the last of them decides.
+            let goes_before = matches!(list.last(), Some(Step::Field(list)) if list == "envFrom");
+            let own = if goes_before { moved.next_back() } else { moved.next() };
+            own.map(|(was, _)| (*was).clone())
+        });
+        own.collect()
+    }
+
     /// Tells of what the policy would bring too, and is taken for the app's own.
     fn tell_of_own(&mut self, place: &Place, again: &Node) {
         let (Some(was), Some(is)) = (find(self.object, place), find(again, place)) else { return };
@@ -448,22 +475,4 @@ impl<'a> Attempt<'a> {
             ));
         }
     }
-}
-
-fn find_mut<'n>(object: &'n mut Node, place: &[Step]) -> Option<&'n mut Node> {
-    let mut node = object;
-    let mut list = "";
-    for step in place {
-        node = match step {
-            Step::Field(key) => {
-                list = key;
-                node.get_mut(key)?
-            }
-            Step::Element(name) => node
-                .items_mut()
-                .iter_mut()
-                .find(|item| place::element_name(list, item).as_ref() == Some(name))?,
-        };
-    }
-    Some(node)
 }

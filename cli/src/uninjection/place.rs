@@ -91,6 +91,25 @@ pub(super) fn find<'n>(object: &'n Node, place: &[Step]) -> Option<&'n Node> {
     Some(node)
 }
 
+/// What stands at a place, to be changed; of two elements of its name the first.
+pub(super) fn find_mut<'n>(object: &'n mut Node, place: &[Step]) -> Option<&'n mut Node> {
+    let mut node = object;
+    let mut list = "";
+    for step in place {
+        node = match step {
+            Step::Field(key) => {
+                list = key;
+                node.get_mut(key)?
+            }
+            Step::Element(name) => node
+                .items_mut()
+                .iter_mut()
+                .find(|item| element_name(list, item).as_ref() == Some(name))?,
+        };
+    }
+    Some(node)
+}
+
 /// How many of its neighbours stand before it, those at the places that do not count left out.
 pub(super) fn neighbours_before(
     object: &Node,
