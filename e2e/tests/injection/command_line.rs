@@ -363,6 +363,24 @@ fn whoever_lacks_a_right_hears_which_one_and_how_to_check_it() {
     });
 }
 
+#[test]
+fn whoever_may_view_a_namespace_may_read_its_policies() {
+    let namespace = TestNamespace::create("cli-view");
+    let account = format!("{}:default", namespace.name());
+    let viewer = format!("--serviceaccount={account}");
+    namespace.kubectl(&["create", "rolebinding", "viewer", "--clusterrole=view", &viewer]);
+    let may = |verb: &str| {
+        let who = format!("system:serviceaccount:{account}");
+        let resource = "sidecarpolicies.sidecarpolicy.dev";
+        let ask = ["auth", "can-i", verb, resource, "-n", namespace.name(), "--as", &who];
+        kubectl(&ask).output.trim() == "yes"
+    };
+    eventually("a viewer may read policies", DEADLINE, || {
+        may("list").then_some(()).ok_or("no".to_owned())
+    });
+    assert!(!may("create"));
+}
+
 /// Gives the default service account a right, until the end of the test.
 fn give(namespace: &TestNamespace, verb: &str, resource: &str, is_of_cluster: bool) {
     let kind = if is_of_cluster { "clusterrole" } else { "role" };
