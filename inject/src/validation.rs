@@ -19,6 +19,7 @@ mod pod_patch;
 mod ports;
 mod resources;
 mod restart;
+mod rollout;
 mod security;
 mod typed;
 mod variables;
@@ -91,17 +92,8 @@ pub(crate) fn spec(spec: &PolicySpec, problems: &mut Problems) {
         labels_select_nothing(spec, problems);
     }
     annotation_bytes(spec, problems);
-    partition(spec, problems);
-}
-
-/// Webhook and operator know different numbers of pods at times, and would disagree which of them are
-/// so many.
-fn partition(spec: &PolicySpec, problems: &mut Problems) {
-    let partition = spec.rollout.as_ref().and_then(|rollout| rollout.partition.as_ref());
-    if partition.and_then(serde_json::Value::as_i64).is_some_and(|pods| pods > 0) {
-        let message = "is a number of pods; write a percentage, such as \"10%\"";
-        problems.add("spec.rollout.partition", message);
-    }
+    match_conditions(spec, problems);
+    rollout::check(spec, problems);
 }
 
 /// Checks a container that goes in.
@@ -216,6 +208,12 @@ fn volume_kinds(spec: &PolicySpec, stage: Stage, problems: &mut Problems) {
         let added = app_containers::added(entry);
         let container = Object::new(&added, format!("spec.appContainers[{index}]"), stage);
         mounts::check_kinds(&container, &volumes, problems);
+    }
+}
+
+fn match_conditions(spec: &PolicySpec, problems: &mut Problems) {
+    for (index, condition) in spec.match_conditions.iter().enumerate() {
+        object_name(&condition.name, &format!("spec.matchConditions[{index}]"), problems);
     }
 }
 

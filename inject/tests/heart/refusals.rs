@@ -143,3 +143,67 @@ fn fields_of_a_newer_kubernetes_go_in_and_are_told() {
         ]
     );
 }
+
+/// Messages of the schema's rules, each by its beginning, with a policy that breaks the rule.
+fn broken_rules() -> Vec<(&'static str, &'static str, Value)> {
+    let rollout = |rollout: Value| beside(json!({"rollout": rollout}));
+    let entry = |entry: Value| beside(json!({"appContainers": [entry]}));
+    let condition = json!({"name": "Not a label", "expression": "true"});
+    let parameter = json!({"name": "no-identifier", "type": "String"});
+    let volume = json!({"name": "Not.a.label", "emptyDir": {}});
+    let name = "p";
+    vec![
+        ("metadata.name", "p.q", beside(json!({}))),
+        ("nothing goes in", name, json!({"priority": 1})),
+        ("the name of a sidecar", name, first(json!({"name": "Not.a.label"}))),
+        ("the name of a volume", name, beside(json!({"volumes": [volume]}))),
+        ("the name of a match condition", name, beside(json!({"matchConditions": [condition]}))),
+        ("the name of a parameter", name, beside(json!({"parameters": [parameter]}))),
+        ("the path of a file", name, beside(json!({"files": [{"path": "a", "content": "b"}]}))),
+        ("this entry adds nothing", name, entry(json!({"containers": ["app"]}))),
+        (
+            "merge: Append needs value",
+            name,
+            entry(json!({"env": [{"name": "A", "merge": "Append"}]})),
+        ),
+        ("maxUnavailable", name, rollout(json!({"maxUnavailable": 0}))),
+        ("maxUnavailable", name, rollout(json!({"maxUnavailable": "0%"}))),
+        ("maxUnavailable", name, rollout(json!({"maxUnavailable": "010%"}))),
+        ("maxUnavailable", name, rollout(json!({"maxUnavailable": "101%"}))),
+        ("partition", name, rollout(json!({"partition": 1}))),
+        ("partition", name, rollout(json!({"partition": -1}))),
+        ("partition", name, rollout(json!({"partition": "300%"}))),
+        ("partition", name, rollout(json!({"partition": "a few"}))),
+    ]
+}
+
+/// Who has no cluster to ask hears of it too.
+#[test]
+fn what_the_schemas_rules_refuse_is_refused_without_an_api_server() {
+    let broken = broken_rules();
+    for (rule, name, spec) in &broken {
+        let refused = policy(PolicyId::namespaced("shop", *name), spec.clone()).is_err();
+        assert!(refused, "{rule}: {spec}");
+    }
+    let definition =
+        serde_json::to_value(&crds::custom_resource_definitions().unwrap()[0]).unwrap();
+    let mut messages = Vec::new();
+    collect_messages(&definition, &mut messages);
+    assert!(!messages.is_empty());
+    for message in messages {
+        assert!(broken.iter().any(|(rule, ..)| message.starts_with(rule)), "no example: {message}");
+    }
+}
+
+fn collect_messages(schema: &Value, messages: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let rules = fields.get("x-kubernetes-validations").and_then(Value::as_array);
+            let found = rules.into_iter().flatten().filter_map(|rule| rule["message"].as_str());
+            messages.extend(found.map(str::to_owned));
+            fields.values().for_each(|field| collect_messages(field, messages));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_messages(item, messages)),
+        _ => {}
+    }
+}
