@@ -8,6 +8,9 @@
 # The image holds no libraries, so the programs are linked statically, which takes an explicit target: without one the
 # flag would reach build scripts too. A target of its own also keeps the development build as it is.
 STATIC_TARGET := x86_64-unknown-linux-gnu
+# The command line is for the machine that builds it, and runs on others whatever C library they have.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+CLI = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/kubectl-sidecar
 CLUSTER := e2e/cluster/cluster
 
 .PHONY: help
@@ -54,11 +57,12 @@ binaries: ## Build the static programs that go into the image.
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(STATIC_TARGET) -p operator -p webhook
 image: binaries ## Build the image, docker.io/sidecarpolicy/sidecar-policy:dev.
 	e2e/images/build sidecar-policy
-cli: ## Build the command line, kubectl-sidecar, into cargo's target folder.
-	cargo build --release --locked --package cli
+cli: ## Build the command line, kubectl-sidecar, into cargo's target folder, and print where it is.
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(HOST) --package cli
+	@echo $(CLI)
 krew-archive: cli ## Pack the command line for Krew, for the platform of this machine, into target/krew.
 	krew/archive $$(uname -s | tr A-Z a-z) $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') \
-	    $${CARGO_TARGET_DIR:-target}/release/kubectl-sidecar
+	    $(CLI)
 krew-manifest: ## Print the manifest for Krew of the archives of all platforms in target/krew. HOMEPAGE, ARCHIVES_URL.
 	@krew/manifest "$(HOMEPAGE)" "$(ARCHIVES_URL)"
 crds: ## Write the custom resource definitions of the chart again, from the types.
