@@ -105,6 +105,7 @@ fn difference(said: &Value, pod: &Pod) -> Option<String> {
 
 #[test]
 fn explain_says_of_every_pod_of_the_corpus_what_the_webhook_did() {
+    let _alone = corpus::have_policies_alone();
     let namespace = TestNamespace::create("explain-corpus");
     namespace.kubectl(&["label", "namespace", namespace.name(), "team=blue"]);
     corpus::apply_policies(&namespace);

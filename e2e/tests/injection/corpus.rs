@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use e2e::TestNamespace;
 use e2e::command::{Answer, kubectl};
@@ -103,6 +104,13 @@ fn remove_made_up(value: &mut Value) {
     }
 }
 
+/// Has the policies of the corpus to itself until it is dropped, which has to be after the namespace of the
+/// test: those of the cluster kind have one name in all tests.
+pub(crate) fn have_policies_alone() -> MutexGuard<'static, ()> {
+    static POLICIES: Mutex<()> = Mutex::new(());
+    POLICIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The policies that the goldens know, applied in the namespace. Others are not carried out yet.
 pub(crate) fn apply_policies(namespace: &TestNamespace) {
     let goldens: String = goldens()
@@ -150,6 +158,7 @@ fn the_api_server_refuses_what_is_marked_as_refused() {
 #[test]
 fn the_webhook_gives_the_golden_results_and_nothing_more_in_a_second_call() {
     let plain = TestNamespace::create("corpus-plain");
+    let _alone = have_policies_alone();
     let namespace = TestNamespace::create("corpus-policies");
     namespace.kubectl(&["label", "namespace", namespace.name(), "team=blue"]);
     apply_policies(&namespace);
