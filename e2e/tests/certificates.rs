@@ -21,6 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const DRY_RUN_NAMESPACE: &str = "sidecar-policy-dry-run";
 const LEAF: &str = "secret/sidecar-policy-webhook-certificate";
 const AUTHORITY: &str = "secret/sidecar-policy-authority";
+/// The year with which what the tests sign themselves ends.
+const LEAF_ENDS: i32 = 2041;
+const AUTHORITY_ENDS: i32 = 2042;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const CONFIGURATIONS: [&str; 2] =
     ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
@@ -268,7 +271,7 @@ impl Authority {
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.not_before = OffsetDateTime::now_utc() - 3 * HOUR;
-        parameters.not_after = date_time_ymd(2042, 1, 1);
+        parameters.not_after = date_time_ymd(AUTHORITY_ENDS, 1, 1);
         let pem = parameters.self_signed(&key).expect("a certificate can be made").pem();
         Self { pem, issuer: Issuer::new(parameters, key) }
     }
@@ -283,7 +286,7 @@ impl Authority {
         let mut parameters = CertificateParams::new(names).expect("names");
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.not_before = not_before;
-        parameters.not_after = date_time_ymd(2041, 1, 1);
+        parameters.not_after = date_time_ymd(LEAF_ENDS, 1, 1);
         let signed = parameters.signed_by(&key, &self.issuer).expect("it can be signed");
         (signed.pem(), key.serialize_pem())
     }
@@ -355,7 +358,8 @@ fn with_cert_manager_the_authority_of_the_secret_is_published() {
     assert_served();
     eventually("what is measured is what is served", DEADLINE, || {
         let found = [measured("webhook"), measured("authority")];
-        let expected = ["1924992000", "1956528000"];
+        let expected = [LEAF_ENDS, AUTHORITY_ENDS]
+            .map(|year| date_time_ymd(year, 1, 1).unix_timestamp().to_string());
         if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
     });
 
