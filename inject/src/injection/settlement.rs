@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Conflict, Notice, Reason,
-    content::Content,
+    content::{Content, Sidecar},
     journal::Journal,
     merge::{Merge, PodEdits, Taken},
     pod::{Pod, Spec},
@@ -37,13 +37,8 @@ pub(super) fn settle<'s>(
     let mut rounds = Rounds::new(candidates);
     loop {
         let separators = candidates.iter().flat_map(|candidate| candidate.content.separators());
-        let mut merge = Merge::new(
-            &pod.metadata,
-            spec,
-            enforced,
-            |name| rounds.is_sidecar(name),
-            separators.collect(),
-        )?;
+        let mut merge =
+            Merge::new(&pod.metadata, spec, enforced, rounds.entering(), separators.collect())?;
         let mut settled = rounds.attempt_all(&mut merge)?;
         if rounds.leaves_names_to_the_app(&settled, spec)
             || rounds.drops_misplaced(&merge)
@@ -82,13 +77,15 @@ impl<'s, 'a> Rounds<'s, 'a> {
         }
     }
 
-    /// Whether a container of this name is a policy's, and not the app's.
-    fn is_sidecar(&self, name: &str) -> bool {
-        self.candidates.iter().enumerate().any(|(position, candidate)| {
-            !self.dropped.contains_key(&position)
-                && candidate.policy.enforced
-                && candidate.content.has_sidecar(name)
-        })
+    /// The sidecars of the policies that may go in.
+    fn entering(&self) -> Vec<&'s Sidecar> {
+        let candidates = self.candidates.iter().enumerate();
+        let entering = candidates.filter(|(position, candidate)| {
+            !self.dropped.contains_key(position) && candidate.policy.enforced
+        });
+        entering
+            .flat_map(|(_, candidate)| candidate.content.sidecars.iter().map(|sidecar| &**sidecar))
+            .collect()
     }
 
     /// Attempts each policy in order against the pod and the policies before it.

@@ -40,6 +40,8 @@ pub(crate) struct Merge<'p, 's> {
     volumes: Vec<&'s Volume>,
     pod: PodEdits<'s>,
     sidecars: Vec<Taken<'s>>,
+    /// The sidecars of all policies that may go in.
+    entering: Vec<&'s Sidecar>,
     /// What stands between values that the policies add to variables.
     separators: Vec<&'s str>,
     changed: bool,
@@ -66,13 +68,13 @@ pub(crate) struct Additions<'s> {
 }
 
 impl<'p, 's> Merge<'p, 's> {
-    /// Starts with a pod; `is_sidecar` says which container names are a policy's and so not the
-    /// app's, `separators` what stands between values that policies add to variables.
+    /// Starts with a pod; `entering` are the sidecars of the policies that may go in, whose names are so not
+    /// the app's, `separators` what stands between values that policies add to variables.
     pub(crate) fn new(
         metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
         enforced: Option<Enforced>,
-        is_sidecar: impl Fn(&str) -> bool,
+        entering: Vec<&'s Sidecar>,
         separators: Vec<&'s str>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
@@ -80,10 +82,13 @@ impl<'p, 's> Merge<'p, 's> {
             spec,
             enforced,
             pod_volumes: volumes::read(spec)?,
-            app_containers: app_containers::read(spec, is_sidecar),
+            app_containers: app_containers::read(spec, |name| {
+                entering.iter().any(|sidecar| sidecar.name == name)
+            }),
             volumes: Vec::new(),
             pod: PodEdits::default(),
             sidecars: Vec::new(),
+            entering,
             separators,
             changed: false,
         })

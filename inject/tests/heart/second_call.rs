@@ -121,6 +121,30 @@ fn a_policy_of_which_others_bring_everything_is_in_on_the_first_call_already() {
 }
 
 #[test]
+fn a_sidecar_stays_with_the_policy_that_put_it_in_where_another_has_one_of_its_name() {
+    let policies = || {
+        let side = |more: Value| {
+            let mut side = json!({"name": "side", "image": "s:1"});
+            side.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!([side])
+        };
+        let large = side(json!({"resources": {"limits": {"memory": "1Gi"}}}));
+        vec![
+            shop("large", json!({"priority": 1, "sidecars": large})),
+            shop("small", json!({"sidecars": side(json!({}))})),
+        ]
+    };
+    let pod = pod_with_spec(json!({"resources": {"limits": {"memory": "64Mi"}}}));
+    let first = run(policies(), &pod);
+    assert_eq!(
+        (first.reason("shop/large"), first.reason("shop/small")),
+        ("ContainerNameConflict", "Injected")
+    );
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
 fn the_apps_sources_of_variables_decide_over_ours() {
     let source = |name: &str| json!({"configMapRef": {"name": name}});
     let policies = || {
