@@ -17,7 +17,7 @@ use crate::{
     partition::{self, Places},
     pod::{Metadata, Pod, Spec},
     pod_security::Enforced,
-    requests,
+    record, requests,
     select::{self, Lookup},
 };
 
@@ -330,7 +330,7 @@ fn metadata_edits(
         Reason::Injected | Reason::AlreadyInjected => Some(decision.policy.revision.clone()),
         _ => None,
     });
-    let recorded = recorded_skips(metadata.annotations.value(keys::SKIPPED));
+    let recorded = recorded_skips(metadata);
     let room = room_for_skipped(metadata, [&injected, &places]);
     let skipped = policy_map(decisions, |decision| match &decision.reason {
         Reason::Conflict(conflict) if decision.policy.enforced => {
@@ -368,8 +368,8 @@ fn room_for_skipped(metadata: &Metadata<'_>, ours: [&Option<String>; 2]) -> usiz
 
 /// The reasons of an earlier call. They stay while their policies are in conflict: a later call also
 /// meets what other policies have put in since, and would name that instead.
-fn recorded_skips(annotation: Option<&str>) -> BTreeMap<String, String> {
-    annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+fn recorded_skips(metadata: &Metadata<'_>) -> BTreeMap<String, String> {
+    record::read(&metadata.annotations, keys::SKIPPED).unwrap_or_default()
 }
 
 /// `{"<policy>": "<value>"}` over the decisions that have a value, by policy; `None` without any.

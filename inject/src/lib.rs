@@ -38,6 +38,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod reason;
+mod record;
 mod render;
 mod requests;
 mod revision;

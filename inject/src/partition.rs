@@ -10,7 +10,7 @@ use crds::{PolicyStatus, Rollout, keys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Policy, Request, json, pod::Pod, select::Lookup};
+use crate::{Policy, Request, json, pod::Pod, record, select::Lookup};
 
 /// How many places there are: hundredths of a percent.
 const PLACES: u32 = 10_000;
@@ -179,12 +179,9 @@ struct Recorded {
 impl Recorded {
     fn read(pod: &Pod<'_>) -> Self {
         let annotations = &pod.metadata.annotations;
-        let revisions = annotations.value(keys::INJECTED);
-        let revisions = revisions.and_then(|text| serde_json::from_str(text).ok());
-        let places = annotations.value(keys::PLACE);
         Self {
-            revisions: revisions.unwrap_or_default(),
-            places: places.map(Place::recorded).unwrap_or_default(),
+            revisions: record::read(annotations, keys::INJECTED).unwrap_or_default(),
+            places: annotations.value(keys::PLACE).map(Place::recorded).unwrap_or_default(),
         }
     }
 }

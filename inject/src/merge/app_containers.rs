@@ -1,6 +1,6 @@
 //! The app's containers: mounts, variables, probes and hooks, only where absent.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
 use crds::ContainersIncluded;
 use serde::Deserialize;
@@ -75,19 +75,20 @@ pub(super) fn read<'p, 's>(
 }
 
 impl<'s> Merge<'_, 's> {
-    /// What the policy would add to the app's containers.
+    /// What the policy would add to the app's containers by these of its entries.
     pub(super) fn attempt_app_containers(
         &self,
-        content: &'s Content,
+        content: &Content,
+        entries: &'s [Arc<AppContainers>],
         notices: &mut Vec<Notice>,
     ) -> Result<Vec<AppContainerAdditions<'s>>, Conflict> {
         let mut additions = Vec::new();
-        if content.app_containers.is_empty() {
+        if entries.is_empty() {
             return Ok(additions);
         }
         for (position, container) in self.app_containers.iter().enumerate() {
             let mut addition = AppContainerAdditions { position, ..Default::default() };
-            for (index, entry) in content.app_containers.iter().enumerate() {
+            for (index, entry) in entries.iter().enumerate() {
                 if !is_meant(entry, container.list, container.name()) {
                     continue;
                 }

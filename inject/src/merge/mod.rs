@@ -16,12 +16,17 @@ mod sidecars;
 mod variables;
 mod volumes;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::keys;
+
 use crate::{
     Conflict, Notice, Policy,
-    content::{Content, Rendered, Sidecar, Volume},
+    content::{AppContainers, Content, Rendered, Sidecar, Volume},
     journal::{Journal, ListEdits},
     pod::{Metadata, Named, Spec},
     pod_security::Enforced,
+    record,
 };
 
 use app_containers::{AppContainer, AppContainerAdditions};
@@ -100,12 +105,30 @@ impl<'p, 's> Merge<'p, 's> {
         policy: &Policy,
         content: &'s Content,
     ) -> Result<Additions<'s>, Conflict> {
+        let conflict = match self.attempt_all(policy, content, &content.app_containers) {
+            Err(conflict) if self.is_recorded(policy) => conflict,
+            other => return other,
+        };
+        // What is in the way came later, if all but the app's containers is there.
+        match self.attempt_all(policy, content, &[]) {
+            Ok(additions) if additions.nothing_new => Ok(additions),
+            _ => Err(conflict),
+        }
+    }
+
+    /// What the policy would add, with these of its entries for the app's containers.
+    fn attempt_all(
+        &self,
+        policy: &Policy,
+        content: &'s Content,
+        entries: &'s [Arc<AppContainers>],
+    ) -> Result<Additions<'s>, Conflict> {
         let mut notices = Vec::new();
         let volumes = self.attempt_volumes(content)?;
         let pod = self.attempt_pod(&content.pod, &mut notices)?;
-        let mut app_containers = self.attempt_app_containers(content, &mut notices)?;
+        let mut app_containers = self.attempt_app_containers(content, entries, &mut notices)?;
         let sidecars = self.attempt_sidecars(policy, content, &mut notices)?;
-        if self.has_all_but_app_containers(content, &app_containers) {
+        if self.was_put_in(policy, content, &app_containers) {
             app_containers.clear();
         }
         let all_there = sidecars.iter().all(|sidecar| self.is_placed(sidecar));
@@ -171,9 +194,11 @@ impl<'p, 's> Merge<'p, 's> {
     /// Whether an earlier call put the policy in: its sidecars and volumes are there, and an app
     /// container has all it is meant to have. Containers that lack it came later, from another
     /// webhook; what they would have got must not depend on whether that one calls for a second
-    /// round.
-    fn has_all_but_app_containers(
+    /// round. All of it may also be there because others bring the same: what is recorded on the pod
+    /// tells.
+    fn was_put_in(
         &self,
+        policy: &Policy,
         content: &Content,
         app_containers: &[AppContainerAdditions<'_>],
     ) -> bool {
@@ -183,11 +208,24 @@ impl<'p, 's> Merge<'p, 's> {
             && content.sidecars.iter().all(|sidecar| self.container_of_pod(&sidecar.name).is_some())
             && content.volumes.iter().all(|volume| of_pod(&volume.name))
             && app_containers.iter().any(|container| container.meant && container.is_empty())
+            && self.recorded().is_none_or(|recorded| recorded.contains_key(&policy.id.to_string()))
+    }
+
+    /// Whether the pod says that this very content was put in.
+    fn is_recorded(&self, policy: &Policy) -> bool {
+        let recorded = self.recorded();
+        let revision = recorded.as_ref().and_then(|recorded| recorded.get(&policy.id.to_string()));
+        revision == Some(&policy.revision)
+    }
+
+    /// The revisions of the policies that an earlier call put in, as it wrote on the pod.
+    fn recorded(&self) -> Option<BTreeMap<String, String>> {
+        record::read(&self.metadata.annotations, keys::INJECTED)
     }
 }
 
 /// The JSON of parts, to be written.
-fn json_of<'r>(parts: impl IntoIterator<Item = &'r Rendered>) -> Vec<std::sync::Arc<str>> {
+fn json_of<'r>(parts: impl IntoIterator<Item = &'r Rendered>) -> Vec<Arc<str>> {
     parts.into_iter().map(|part| part.json.clone()).collect()
 }
 

@@ -145,6 +145,52 @@ fn a_sidecar_stays_with_the_policy_that_put_it_in_where_another_has_one_of_its_n
 }
 
 #[test]
+fn a_policy_in_conflict_stays_out_where_another_brings_what_it_would_bring() {
+    let volumes = json!([{"name": "data", "emptyDir": {}}]);
+    let policies = || {
+        let demanding = json!({"volumes": volumes, "pod": {"shareProcessNamespace": true},
+            "appContainers": [{"env": [{"name": "B", "value": "1"}]}]});
+        vec![shop("demanding", demanding), shop("plain", json!({"volumes": volumes}))]
+    };
+    let containers = json!([
+        {"name": "has-it", "image": "a:1", "env": [{"name": "B", "value": "1"}]},
+        {"name": "lacks-it", "image": "a:1"}]);
+    // The API server takes no such pod, but may ask about it.
+    let pod = pod_with_spec(
+        json!({"hostPID": true, "shareProcessNamespace": true, "containers": containers}),
+    );
+    let first = run(policies(), &pod);
+    assert_eq!(first.reason("shop/demanding"), "ProcessNamespaceConflict");
+    let second = run(policies(), &first.pod);
+    assert_eq!(second.reason("shop/demanding"), "ProcessNamespaceConflict");
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+/// Half of the policy would be in the pod, and the pod would say that none of it is.
+#[test]
+fn a_container_that_comes_after_us_does_not_put_out_what_is_in() {
+    let policies = || {
+        let mount = json!([{"name": "nobody-has-it", "mountPath": "/data"}]);
+        vec![shop(
+            "p",
+            json!({"sidecars": [{"name": "side", "image": "s:1"}],
+                "appContainers": [{"containers": ["late"], "volumeMounts": mount}]}),
+        )]
+    };
+    let late = json!({"name": "late", "image": "l:1"});
+    let with_late = |mut pod: Value| {
+        pod["spec"]["containers"].as_array_mut().unwrap().push(late.clone());
+        pod
+    };
+    assert_eq!(run(policies(), &with_late(api_pod())).reason("shop/p"), "VolumeMissing");
+    let first = run(policies(), &api_pod());
+    assert_eq!(first.reason("shop/p"), "Injected");
+    let second = run(policies(), &with_late(first.pod));
+    assert_eq!(second.reason("shop/p"), "AlreadyInjected");
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
 fn the_apps_sources_of_variables_decide_over_ours() {
     let source = |name: &str| json!({"configMapRef": {"name": name}});
     let policies = || {
