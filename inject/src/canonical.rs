@@ -74,23 +74,6 @@ impl Canonical {
         pairs.filter(|(_, own, others)| own != others).collect()
     }
 
-    /// Whether everything of this is in the other: maps by key, all else as it is.
-    pub(crate) fn is_part_of(&self, whole: &Self) -> bool {
-        fn is_part(part: &Value, whole: &Value) -> bool {
-            match (part, whole) {
-                (Value::Object(part), Value::Object(whole)) => part
-                    .iter()
-                    .all(|(key, part)| whole.get(key).is_some_and(|whole| is_part(part, whole))),
-                (part, whole) => part == whole,
-            }
-        }
-        match (&self.0, &whole.0) {
-            (None, _) => true,
-            (Some(part), Some(whole)) => is_part(part, whole),
-            (Some(_), None) => false,
-        }
-    }
-
     fn elements(&self) -> &[Value] {
         self.0.as_ref().and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }

@@ -24,6 +24,16 @@ impl PolicyId {
         Self { namespace: None, name: name.into() }
     }
 
+    /// Reads what is shown of a policy; `None` if it is nothing of the kind. A namespace called
+    /// `cluster` reads like the cluster kind.
+    #[must_use]
+    pub fn read(shown: &str) -> Option<Self> {
+        Some(match shown.split_once('/')? {
+            ("cluster", name) => Self::cluster(name),
+            (namespace, name) => Self::namespaced(namespace, name),
+        })
+    }
+
     /// The Kubernetes kind of the policy.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -28,16 +28,24 @@ impl Cluster {
     /// The installation; `None` if there is none, or none that this person may see. Without it, answers
     /// rest on the conventions.
     pub(crate) async fn installation(&self) -> Result<Option<Installation>, Error> {
-        let deployments = match self.list(&Resource::DEPLOYMENT, None, Some(OURS)).await {
-            Err(Error::Forbidden { .. }) => {
-                self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
-            }
-            listed => listed,
-        };
-        match deployments {
+        match self.own_deployments(None).await {
             Ok(deployments) => Ok(deployments.iter().find_map(Installation::of_webhook)),
             Err(Error::Forbidden { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The Deployments of the chart: in this namespace, in all, or in the usual one for a person who
+    /// may not see all.
+    pub(crate) async fn own_deployments(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Node>, Error> {
+        match self.list(&Resource::DEPLOYMENT, namespace, Some(OURS)).await {
+            Err(Error::Forbidden { .. }) if namespace.is_none() => {
+                self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
+            }
+            listed => listed,
         }
     }
 }

@@ -31,9 +31,7 @@ impl Cluster {
         let namespace = policy.namespace.as_deref().unwrap_or(operator_namespace);
         let name = revision_name(policy, revision);
         let found = self.find(&Resource::CONTROLLER_REVISION, namespace, &name).await?;
-        let data = found.as_ref().and_then(|found| found.get("data"));
-        let content: Option<Value> =
-            data.and_then(|data| serde_json::from_str(&data.to_json()).ok());
+        let content = found.as_ref().and_then(content_of);
         Ok(content.filter(|content| revision_of_content(content) == revision))
     }
 
@@ -63,7 +61,7 @@ impl Revision {
         let metadata = object.get("metadata")?;
         let owners = metadata.get("ownerReferences").map(Node::items).unwrap_or_default();
         owners.iter().find(|owner| owner.text_of("uid") == Some(uid))?;
-        let content: Value = serde_json::from_str(&object.get("data")?.to_json()).ok()?;
+        let content = content_of(object)?;
         let hash = revision_of_content(&content);
         (metadata.text_of("name")? == revision_name(policy, &hash)).then_some(())?;
         Some(Self {
@@ -73,6 +71,11 @@ impl Revision {
             content,
         })
     }
+}
+
+/// The content that an object holds, whatever its name says.
+fn content_of(object: &Node) -> Option<Value> {
+    serde_json::from_str(&object.get("data")?.to_json()).ok()
 }
 
 #[cfg(test)]

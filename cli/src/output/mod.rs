@@ -31,6 +31,17 @@ pub(crate) enum ReportFormat {
     Yaml,
 }
 
+impl ReportFormat {
+    /// The form for scripts, if one is asked for.
+    pub(crate) fn structured(self) -> Option<Structured> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some(Structured::Json),
+            Self::Yaml => Some(Structured::Yaml),
+        }
+    }
+}
+
 /// How findings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LintFormat {

@@ -3,6 +3,7 @@
 
 use crate::{
     demands::Kind,
+    merge::OTHER_ANNOTATIONS,
     pod_security::{ENFORCE, ENFORCE_VERSION, Exempt, Level, USER_NAMESPACES, Violation},
 };
 
@@ -12,8 +13,6 @@ use super::{
     sidecars,
 };
 
-/// Most bytes of all annotations of an object, less what is left for others.
-const ANNOTATIONS: usize = (256 << 10) - (16 << 10);
 const NAMESPACE_LABELS: &str =
     "(has(namespaceObject.metadata.labels) ? namespaceObject.metadata.labels : {})";
 
@@ -153,7 +152,7 @@ impl Parts<'_> {
         if !annotations.is_empty() {
             let ours: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
             reasons.push((
-                format!("has(object.metadata.annotations) && object.metadata.annotations.map(k, bytes(k).size() + bytes(object.metadata.annotations[k]).size()).sum() > {}", ANNOTATIONS.saturating_sub(ours)),
+                format!("has(object.metadata.annotations) && object.metadata.annotations.map(k, bytes(k).size() + bytes(object.metadata.annotations[k]).size()).sum() > {}", OTHER_ANNOTATIONS.saturating_sub(ours)),
                 "there is no room for more annotations".to_owned(),
             ));
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Conflict, Notice, Reason,
+    Conflict, Notice, Policy, Reason,
     content::{Content, Sidecar},
     journal::Journal,
     merge::{Merge, PodEdits, Taken},
@@ -78,14 +78,15 @@ impl<'s, 'a> Rounds<'s, 'a> {
     }
 
     /// The sidecars of the policies that may go in.
-    fn entering(&self) -> Vec<&'s Sidecar> {
+    fn entering(&self) -> Vec<(&'s Policy, &'s Sidecar)> {
         let candidates = self.candidates.iter().enumerate();
         let entering = candidates.filter(|(position, candidate)| {
             !self.dropped.contains_key(position) && candidate.policy.enforced
         });
-        entering
-            .flat_map(|(_, candidate)| candidate.content.sidecars.iter().map(|sidecar| &**sidecar))
-            .collect()
+        let sidecars = entering.flat_map(|(_, Candidate { policy, content })| {
+            content.sidecars.iter().map(move |sidecar| (*policy, &**sidecar))
+        });
+        sidecars.collect()
     }
 
     /// Attempts each policy in order against the pod and the policies before it.
@@ -220,8 +221,7 @@ fn attempt<'s>(
 
 /// Whether a sidecar of the policy has the name of a container of the pod.
 fn names_container(content: &Content, spec: &Spec<'_>) -> bool {
-    let containers = spec.init_containers.iter().chain(&spec.containers).flatten();
-    containers.into_iter().any(|container| content.has_sidecar(container.name.as_str()))
+    spec.all_containers().any(|(_, _, container)| content.has_sidecar(container.name.as_str()))
 }
 
 /// An audited policy takes no place, but is told whether it would have one.

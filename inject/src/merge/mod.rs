@@ -32,7 +32,7 @@ use crate::{
 use app_containers::{AppContainer, AppContainerAdditions};
 pub(crate) use app_containers::{is_meant, names_match};
 pub(crate) use mounts::trimmed;
-pub(crate) use pod::{ANNOTATIONS, PodEdits};
+pub(crate) use pod::{ANNOTATIONS, OTHER_ANNOTATIONS, PodEdits};
 
 /// A pod and what was taken over into it so far.
 pub(crate) struct Merge<'p, 's> {
@@ -46,7 +46,7 @@ pub(crate) struct Merge<'p, 's> {
     pod: PodEdits<'s>,
     sidecars: Vec<Taken<'s>>,
     /// The sidecars of all policies that may go in.
-    entering: Vec<&'s Sidecar>,
+    entering: Vec<(&'s Policy, &'s Sidecar)>,
     /// What stands between values that the policies add to variables.
     separators: Vec<&'s str>,
     changed: bool,
@@ -79,7 +79,7 @@ impl<'p, 's> Merge<'p, 's> {
         metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
         enforced: Option<Enforced>,
-        entering: Vec<&'s Sidecar>,
+        entering: Vec<(&'s Policy, &'s Sidecar)>,
         separators: Vec<&'s str>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
@@ -88,7 +88,7 @@ impl<'p, 's> Merge<'p, 's> {
             enforced,
             pod_volumes: volumes::read(spec)?,
             app_containers: app_containers::read(spec, |name| {
-                entering.iter().any(|sidecar| sidecar.name == name)
+                entering.iter().any(|(_, sidecar)| sidecar.name == name)
             }),
             volumes: Vec::new(),
             pod: PodEdits::default(),

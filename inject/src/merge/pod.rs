@@ -24,7 +24,9 @@ const GRACE_PERIOD: i64 = 30;
 
 /// Most bytes that the API server takes in all annotations of an object, keys and values.
 pub(crate) const ANNOTATIONS: usize = 256 << 10;
-/// Bytes that are left for what is recorded of the policies themselves.
+/// Most bytes of them that apps and policies may take; the others are left for what is recorded of the
+/// policies themselves.
+pub(crate) const OTHER_ANNOTATIONS: usize = ANNOTATIONS - OWN_ANNOTATIONS;
 const OWN_ANNOTATIONS: usize = 16 << 10;
 
 /// What is added to the pod itself.

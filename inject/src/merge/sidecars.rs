@@ -41,7 +41,7 @@ impl<'s> Merge<'_, 's> {
                 let host_network = self.spec.host_network.unwrap_or_default();
                 let found = Found { list, container, host_network };
                 compare_with_pod(sidecar, &found, policy.denies_conflicts, notices)?;
-                if self.is_a_rivals(sidecar, &found) {
+                if self.is_a_rivals(policy, sidecar, &found) {
                     return Err(name_conflict(sidecar, list));
                 }
             } else if self.taken_sidecar(sidecar).is_none() {
@@ -52,25 +52,18 @@ impl<'s> Merge<'_, 's> {
         Ok(new.filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
     }
 
-    /// Whether a container that this sidecar may be is more likely another policy's of the same name: it
-    /// has what that one sets of what may differ, and this one sets other or less. So a second call
-    /// takes a container for the one that the first call put in.
-    fn is_a_rivals(&self, sidecar: &Sidecar, found: &Found<'_, '_>) -> bool {
-        let rivals = self.entering.iter().filter(|other| other.name == sidecar.name);
-        let mut rivals = rivals.filter(|other| !is_equal(other, sidecar)).peekable();
+    /// Whether a container that this sidecar may be is another policy's of the same name: an earlier call
+    /// put that policy in, and not this one. What tells them apart may be what other mutators set.
+    fn is_a_rivals(&self, policy: &Policy, sidecar: &Sidecar, found: &Found<'_, '_>) -> bool {
+        let rivals = self.entering.iter().filter(|(_, other)| other.name == sidecar.name);
+        let mut rivals = rivals.filter(|(_, other)| !is_equal(other, sidecar)).peekable();
         if rivals.peek().is_none() {
             return false;
         }
-        let own = found.fitting_form(sidecar);
-        rivals.any(|rival| {
-            let Some(rivals_own) = found.fitting_form(rival) else { return false };
-            own.as_ref().is_none_or(|own| {
-                let is_part = |part: &Canonical, whole: &Canonical| {
-                    MAY_DIFFER.iter().all(|field| part.field(field).is_part_of(&whole.field(field)))
-                };
-                is_part(own, &rivals_own) && !is_part(&rivals_own, own)
-            })
-        })
+        let Some(recorded) = self.recorded() else { return false };
+        let is_recorded = |policy: &Policy| recorded.contains_key(&policy.id.to_string());
+        !is_recorded(policy)
+            && rivals.any(|(rival, other)| is_recorded(rival) && found.may_be(other))
     }
 
     /// Whether the pod has the sidecar, by itself or from an earlier policy.
@@ -89,16 +82,6 @@ impl<'s> Merge<'_, 's> {
         self.sidecars.iter().find(|taken| taken.sidecar.name == sidecar.name)
     }
 }
-
-/// What may differ in a container that is taken for a sidecar.
-const MAY_DIFFER: [&str; 6] = [
-    "resources",
-    "securityContext",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
-];
 
 fn is_equal(taken: &Sidecar, sidecar: &Sidecar) -> bool {
     taken.list == sidecar.list
@@ -131,22 +114,14 @@ impl Found<'_, '_> {
         has_ports && ours.field("volumeMounts").elements_are_in(&mounts)
     }
 
-    /// The form of a sidecar of which the container has everything that may differ.
-    fn fitting_form(&self, sidecar: &Sidecar) -> Option<Canonical> {
-        let container = self.container;
-        let parts = [
-            container.resources,
-            container.security_context,
-            container.liveness_probe,
-            container.readiness_probe,
-            container.startup_probe,
-            container.lifecycle,
-        ]
-        .map(Canonical::read_raw);
-        let has = |form: &Canonical| {
-            MAY_DIFFER.iter().zip(&parts).all(|(field, part)| form.field(field).is_part_of(part))
-        };
-        sidecar.rendered.forms().find(has)
+    /// Whether it is this sidecar, or one that was altered.
+    fn may_be(&self, sidecar: &Sidecar) -> bool {
+        let &Self { list, container, .. } = self;
+        let image = container.image.as_ref().map_or("", Text::as_str);
+        list == sidecar.list
+            && container.restarts_always() == sidecar.restarts_always
+            && is_same_image(&sidecar.image, image)
+            && sidecar.rendered.forms().any(|ours| self.has_mounts_and_ports(&ours))
     }
 
     fn runs_alike(&self, ours: &Canonical) -> bool {
@@ -166,14 +141,8 @@ fn compare_with_pod(
     denies_conflicts: bool,
     notices: &mut Vec<Notice>,
 ) -> Result<(), Conflict> {
-    let &Found { list, container, .. } = found;
-    let image = container.image.as_ref().map_or("", Text::as_str);
-    let same = list == sidecar.list
-        && container.restarts_always() == sidecar.restarts_always
-        && is_same_image(&sidecar.image, image)
-        && sidecar.rendered.forms().any(|ours| found.has_mounts_and_ports(&ours));
-    if !same {
-        return Err(name_conflict(sidecar, list));
+    if !found.may_be(sidecar) {
+        return Err(name_conflict(sidecar, found.list));
     }
     let unaltered = sidecar.rendered.forms().any(|ours| found.runs_alike(&ours));
     if unaltered {

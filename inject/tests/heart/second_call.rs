@@ -145,6 +145,24 @@ fn a_sidecar_stays_with_the_policy_that_put_it_in_where_another_has_one_of_its_n
 }
 
 #[test]
+fn a_sidecar_stays_with_the_policy_that_put_it_in_where_only_the_registry_differs() {
+    let policies = || {
+        let mounting = json!({"sidecars": [{"name": "side", "image": "s:1"}],
+            "appContainers": [{"volumeMounts": [{"name": "data", "mountPath": "/data"}]}]});
+        let bringing = json!({"sidecars": [{"name": "side", "image": "mirror.example.com/s:1"}],
+            "volumes": [{"name": "data", "emptyDir": {}}]});
+        vec![shop("a", mounting), shop("b", bringing)]
+    };
+    let first = run(policies(), &api_pod());
+    assert_eq!(
+        (first.reason("shop/a"), first.reason("shop/b")),
+        ("ContainerNameConflict", "Injected")
+    );
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
 fn a_policy_in_conflict_stays_out_where_another_brings_what_it_would_bring() {
     let volumes = json!([{"name": "data", "emptyDir": {}}]);
     let policies = || {

@@ -4,7 +4,10 @@ use http_body_util::{BodyExt, Limited};
 use kube::{api::PostParams, client::Body, core::request::Request};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Error, Resource, Right};
+use crate::{
+    cluster::{Cluster, Error, Resource, Right},
+    document::Node,
+};
 
 /// Largest answer to a dry run that is read, in bytes.
 const ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -97,6 +100,14 @@ impl Look {
         Ok(found.map(|node| value(&node.to_json())))
     }
 
+    /// The Deployments of the chart: in this namespace, or wherever they are seen.
+    pub(super) async fn own_deployments(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Value>, Error> {
+        Ok(values(&self.cluster.own_deployments(namespace).await?))
+    }
+
     /// The objects that a label selector picks.
     pub(super) async fn objects(
         &self,
@@ -104,8 +115,7 @@ impl Look {
         namespace: Option<&str>,
         labels: Option<&str>,
     ) -> Result<Vec<Value>, Error> {
-        let found = self.cluster.list(resource, namespace, labels).await?;
-        Ok(found.iter().map(|node| value(&node.to_json())).collect())
+        Ok(values(&self.cluster.list(resource, namespace, labels).await?))
     }
 
     /// Which of these rights somebody does not have.
@@ -198,6 +208,10 @@ fn quoted(header: &str) -> Option<String> {
             character => text.push(character),
         }
     }
+}
+
+fn values(nodes: &[Node]) -> Vec<Value> {
+    nodes.iter().map(|node| value(&node.to_json())).collect()
 }
 
 /// What this program has read before is JSON.

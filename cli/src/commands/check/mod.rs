@@ -18,7 +18,7 @@ use super::{Ending, Error, Streams};
 use crate::{
     arguments::CheckArguments,
     cluster::{self, Cluster, USUAL_NAMESPACE},
-    output::{ReportFormat, Structured, write_structured},
+    output::write_structured,
 };
 use finding::{Finding, State};
 use look::Look;
@@ -28,13 +28,12 @@ use programs::Installed;
 pub(super) fn run(arguments: &CheckArguments, streams: &mut Streams<'_>) -> Result<Ending, Error> {
     let findings = cluster::run(async { Ok(findings(arguments).await?) })?;
     let answer = Answer { checks: &findings };
-    match arguments.output {
-        ReportFormat::Text => {
+    match arguments.output.structured() {
+        None => {
             finding::write(&findings, streams.colours, streams.output)?;
             finding::write_summary(&findings, streams.messages)?;
         }
-        ReportFormat::Json => write_structured(&answer, Structured::Json, streams.output)?,
-        ReportFormat::Yaml => write_structured(&answer, Structured::Yaml, streams.output)?,
+        Some(form) => write_structured(&answer, form, streams.output)?,
     }
     let has_failed = findings.iter().any(|finding| finding.state == State::Failed);
     Ok(if has_failed { Ending::Findings } else { Ending::Clean })

@@ -7,11 +7,9 @@ use super::{
     finding::{Check, Finding},
     look::{Look, text},
 };
-use crate::cluster::{Error, Resource, USUAL_NAMESPACE};
+use crate::cluster::Resource;
 
 const GROUP: &str = "Operator and webhook";
-/// Label that the chart puts on all its objects.
-pub(super) const OURS: &str = "app.kubernetes.io/name=sidecar-policy";
 
 const LEASE: Resource = Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases");
 const ENDPOINT_SLICE: Resource =
@@ -34,7 +32,7 @@ pub(super) async fn check(
     namespace: Option<&str>,
 ) -> (Vec<Finding>, Option<Installed>) {
     let check = Check(GROUP, "installation");
-    let deployments = match deployments(look, namespace).await {
+    let deployments = match look.own_deployments(namespace).await {
         Ok(deployments) => deployments,
         Err(error) => {
             let hint =
@@ -59,17 +57,6 @@ pub(super) async fn check(
     findings.push(leader(look, &installed).await);
     findings.push(endpoints(look, &installed).await);
     (findings, Some(installed))
-}
-
-/// The Deployments of the chart: in this namespace, in all, or in the usual one.
-pub(super) async fn deployments(look: &Look, namespace: Option<&str>) -> Result<Vec<Value>, Error> {
-    let found = look.objects(&Resource::DEPLOYMENT, namespace, Some(OURS)).await;
-    match found {
-        Err(Error::Forbidden { .. }) if namespace.is_none() => {
-            look.objects(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
-        }
-        found => found,
-    }
 }
 
 impl Installed {

@@ -7,7 +7,7 @@ use super::{
     definitions,
     finding::{Check, Finding},
     look::{Look, Permission, Who, text},
-    programs::{self, Installed},
+    programs::Installed,
     rights,
 };
 use crate::cluster::Error;
@@ -88,7 +88,7 @@ async fn gives_rights(look: &Look, namespace: &str) -> Finding {
 /// Whether there is an installation already.
 async fn room(look: &Look, namespace: &str) -> Finding {
     let check = Check(GROUP, "installation");
-    match programs::deployments(look, None).await {
+    match look.own_deployments(None).await {
         Ok(found) => match found.iter().find_map(Installed::of) {
             None => check.ok("there is no installation yet"),
             Some(there) if there.namespace == namespace => check.ok(format!(

@@ -4,6 +4,7 @@ mod structured;
 mod text;
 
 use inject::PolicyId;
+use serde::Serialize;
 
 use super::{Ending, Error, Streams};
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
     injection::{self, Decided, Report},
     inputs::{Inquiry, Subject},
     live::{Change, Found, Purpose, RunningPod, Standing},
-    output::{ReportFormat, Structured},
 };
 
 /// Says for each policy whether it goes into pods, or went into them, and why.
@@ -28,10 +28,9 @@ pub(super) fn run(
     if answers.is_empty() {
         writeln!(streams.messages, "nothing among the manifests describes pods")?;
     }
-    match arguments.output {
-        ReportFormat::Text => text::write(&answers, streams.colours, streams.output)?,
-        ReportFormat::Json => structured::write(&answers, Structured::Json, streams.output)?,
-        ReportFormat::Yaml => structured::write(&answers, Structured::Yaml, streams.output)?,
+    match arguments.output.structured() {
+        None => text::write(&answers, streams.colours, streams.output)?,
+        Some(form) => structured::write(&answers, form, streams.output)?,
     }
     let denied = answers.iter().any(|answer| answer.report.denied.is_some());
     Ok(if denied { Ending::Findings } else { Ending::Clean })
@@ -71,8 +70,9 @@ enum Running<'a> {
 }
 
 /// How many pods of a workload stand to a policy in which way.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Counts {
+    #[serde(rename = "running")]
     pods: usize,
     current: usize,
     outdated: usize,
@@ -138,19 +138,11 @@ fn gone(found: Option<&Found>, decisions: &[Decided]) -> Vec<PolicyId> {
         pods.iter().flat_map(|pod| pod.record.injected.keys().chain(pod.record.skipped.keys()));
     let mut gone: Vec<PolicyId> = recorded
         .filter(|name| decisions.iter().all(|decided| decided.policy.to_string() != **name))
-        .filter_map(|name| Some(identity(name.split_once('/')?)))
+        .filter_map(|name| PolicyId::read(name))
         .collect();
     gone.sort();
     gone.dedup();
     gone
-}
-
-/// The policy that pods name by this; a namespace called `cluster` reads like the cluster kind.
-fn identity((scope, name): (&str, &str)) -> PolicyId {
-    match scope {
-        "cluster" => PolicyId::cluster(name),
-        namespace => PolicyId::namespaced(namespace, name),
-    }
 }
 
 impl AboutPolicy<'_> {

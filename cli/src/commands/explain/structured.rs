@@ -78,7 +78,7 @@ struct PolicyExplanation<'a> {
     changes: Vec<String>,
     /// The running pods of the workload asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pods: Option<PodCounts>,
+    pods: Option<&'a Counts>,
     /// Why the operator does not promise that the next pod gets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_ready: Option<&'a str>,
@@ -88,16 +88,6 @@ struct PolicyExplanation<'a> {
 struct ContainerExplanation<'a> {
     name: &'a str,
     list: &'static str,
-}
-
-#[derive(Serialize)]
-struct PodCounts {
-    running: usize,
-    current: usize,
-    outdated: usize,
-    surplus: usize,
-    skipped: usize,
-    missing: usize,
 }
 
 impl<'a> PolicyExplanation<'a> {
@@ -132,17 +122,10 @@ impl<'a> PolicyExplanation<'a> {
             kept_back: *kept_back,
             changes: changes.iter().map(ToString::to_string).collect(),
             pods: match running {
-                Running::Pods(counts) => Some(PodCounts::of(counts)),
+                Running::Pods(counts) => Some(counts),
                 _ => None,
             },
             not_ready: not_ready.as_deref(),
         }
-    }
-}
-
-impl PodCounts {
-    fn of(counts: &Counts) -> Self {
-        let Counts { pods, current, outdated, surplus, skipped, missing } = *counts;
-        Self { running: pods, current, outdated, surplus, skipped, missing }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     CommandError, Ending, Streams,
-    target::{Target, condition, structured},
+    target::{Target, condition},
 };
 use crate::{
     arguments::RolloutStatusArguments,
@@ -96,10 +96,11 @@ impl Standing {
         if let Some(accepted) = found("Accepted").filter(|accepted| accepted.status == "False") {
             return standing(State::Stopped, &accepted.reason, &accepted.message);
         }
-        let Some(progressing) = found("Progressing") else {
+        let not_observed = || {
             let message = "the operator has not looked at the last change yet";
-            return standing(State::UnderWay, "NotObserved", message);
+            standing(State::UnderWay, "NotObserved", message)
         };
+        let Some(progressing) = found("Progressing") else { return not_observed() };
         let state = match (progressing.status.as_str(), progressing.reason.as_str()) {
             // Somebody paused it, and can let it go on.
             (_, "Paused" | "RollingOut" | "Waiting") => State::UnderWay,
@@ -110,10 +111,7 @@ impl Standing {
             match found("Ready") {
                 Some(ready) if ready.status == "True" => {}
                 Some(ready) => return standing(State::UnderWay, &ready.reason, &ready.message),
-                None => {
-                    let message = "the operator has not looked at the last change yet";
-                    return standing(State::UnderWay, "NotObserved", message);
-                }
+                None => return not_observed(),
             }
         }
         standing(state, &progressing.reason, &progressing.message)
@@ -150,7 +148,7 @@ fn write(
     arguments: &RolloutStatusArguments,
     streams: &mut Streams<'_>,
 ) -> io::Result<()> {
-    if let Some(form) = structured(arguments.output) {
+    if let Some(form) = arguments.output.structured() {
         let answer = Answer {
             policy: target.policy.to_string(),
             state: standing.state,

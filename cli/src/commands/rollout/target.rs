@@ -12,7 +12,7 @@ use crate::{
     arguments::NamedPolicy,
     cluster::{self, Cluster, PolicyName, Resource, Revision, USUAL_NAMESPACE},
     document::Node,
-    output::{ReportFormat, Structured},
+    readiness,
 };
 
 /// A policy of a cluster.
@@ -85,18 +85,13 @@ impl Target {
 }
 
 /// A condition that speaks of the current generation.
-pub(super) fn condition(status: &PolicyStatus, kind: &str, generation: i64) -> Option<Condition> {
-    let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
-    (found.observed_generation == Some(generation)).then(|| found.clone())
-}
-
-/// The form for scripts, if one is asked for.
-pub(super) fn structured(format: ReportFormat) -> Option<Structured> {
-    match format {
-        ReportFormat::Text => None,
-        ReportFormat::Json => Some(Structured::Json),
-        ReportFormat::Yaml => Some(Structured::Yaml),
-    }
+pub(super) fn condition<'s>(
+    status: &'s PolicyStatus,
+    kind: &str,
+    generation: i64,
+) -> Option<&'s Condition> {
+    let found = readiness::condition(status, kind);
+    found.filter(|condition| condition.observed_generation == Some(generation))
 }
 
 fn value(node: &Node) -> Result<Value, cluster::Error> {
