@@ -6,6 +6,7 @@ use inject::{
 };
 
 use crate::{
+    controllers::MadePod,
     document::{Node, PatchError},
     facts::Facts,
     manifests,
@@ -128,11 +129,13 @@ fn admit(
     if let Some(kind) = template.carries {
         report.warnings = carry_annotations(object, kind, namespace, facts)?;
     }
-    let Some(pod_node) = object.descend_mut(template.path) else {
+    let Some(pod_node) = object.descend(template.path) else {
         report.unreadable = Some(format!("there is no {}", template.path.join(".")));
         return Ok(false);
     };
-    let json = pod_node.to_json();
+    let made = (!template.path.is_empty()).then(|| MadePod::of(&report.object, object, pod_node));
+    let made = made.flatten();
+    let json = made.as_ref().map_or(pod_node, |made| &made.pod).to_json();
     let pod: Pod<'_> = match serde_json::from_str(&json) {
         Ok(pod) => pod,
         Err(error) => {
@@ -158,7 +161,14 @@ fn admit(
     }
     let mut patch = String::new();
     outcome.edits.write(&mut patch);
-    pod_node.apply(&patch)?;
+    let Some(pod_node) = object.descend_mut(template.path) else { return Ok(false) };
+    match made {
+        None => pod_node.apply(&patch)?,
+        Some(mut made) => {
+            made.pod.apply(&patch)?;
+            *pod_node = made.into_template();
+        }
+    }
     Ok(true)
 }
 
@@ -172,8 +182,9 @@ fn carry_annotations(
     let json = object.to_json();
     // What cannot be read of a workload the API server refuses; its pods may be fine.
     let Ok(workload) = serde_json::from_str::<Workload<'_>>(&json) else { return Ok(Vec::new()) };
-    let carried =
-        inject::carry(kind, Operation::Create, &workload, &namespace.name, &facts.policies);
+    // What is stored was created before; a Job, for one, takes nothing new from its annotations.
+    let operation = if facts.are_stored { Operation::Update(None) } else { Operation::Create };
+    let carried = inject::carry(kind, operation, &workload, &namespace.name, &facts.policies);
     let mut patch = String::new();
     carried.edits.write(&mut patch);
     object.apply(&patch)?;

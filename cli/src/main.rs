@@ -5,6 +5,7 @@ mod arguments;
 mod catalog;
 mod cluster;
 mod commands;
+mod controllers;
 mod document;
 mod facts;
 #[cfg(test)]

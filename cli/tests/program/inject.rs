@@ -24,6 +24,57 @@ fn a_deployment_gets_its_sidecar() {
     insta::assert_snapshot!(ended.printed());
 }
 
+/// A policy that goes into pods of this workload only, and needs a volume that it does not bring.
+fn for_workload(kind: &str, label: &str) -> String {
+    policy(
+        "picky",
+        &format!(
+            "podSelector: {{matchExpressions: [{{key: {label}, operator: Exists}}]}}, \
+             matchConditions: [{{name: is-api, expression: \"workload.kind == '{kind}' && workload.name == 'api'\"}}], \
+             appContainers: [{{env: [{{name: OF, value: '${{workload.name}}'}}], volumeMounts: [{{name: data, mountPath: /data}}]}}]"
+        ),
+    )
+}
+
+#[test]
+fn a_template_is_decided_about_as_the_pods_that_its_controller_makes() {
+    let template = |volumes: &str| {
+        format!(
+            "template: {{metadata: {{labels: {{app: api}}}}, spec: {{containers: [{{name: app, image: 'api:1'}}]{volumes}}}}}"
+        )
+    };
+    let own = template(", volumes: [{name: data, emptyDir: {}}]");
+    let claims = format!("{}, volumeClaimTemplates: [{{metadata: {{name: data}}}}]", template(""));
+    for (group, kind, label, spec, path) in [
+        ("apps/v1", "Deployment", "app", own.clone(), "/spec/template"),
+        ("apps/v1", "StatefulSet", "app", claims, "/spec/template"),
+        ("batch/v1", "Job", "batch.kubernetes.io/job-name", own.clone(), "/spec/template"),
+        (
+            "batch/v1",
+            "CronJob",
+            "batch.kubernetes.io/job-name",
+            format!("jobTemplate: {{spec: {{{own}}}}}"),
+            "/spec/jobTemplate/spec/template",
+        ),
+    ] {
+        let object = format!(
+            "{{apiVersion: {group}, kind: {kind}, metadata: {{name: api, namespace: shop}}, spec: {{{spec}}}}}\n"
+        );
+        let ended = inject("made_pods", &for_workload(kind, label), &object);
+        assert_eq!(ended.messages, "", "{kind}");
+        let template = value(&ended.printed()).pointer(path).cloned().expect("it is there");
+        let app = &template["spec"]["containers"][0];
+        assert_eq!(app["env"][0]["value"], "api", "{kind}");
+        assert_eq!(template["metadata"]["ownerReferences"], serde_json::Value::Null);
+        let labels = template["metadata"]["labels"].as_object().expect("it has labels");
+        assert_eq!(labels.keys().collect::<Vec<_>>(), ["app", "sidecarpolicy.dev/injected"]);
+        let volumes = template["spec"]["volumes"].as_array().map_or(0, Vec::len);
+        assert_eq!(volumes, usize::from(kind != "StatefulSet"), "{kind}");
+        let another = inject("made_pods", &for_workload("Pod", label), &object);
+        assert!(another.messages.contains("its match condition"), "{}", another.messages);
+    }
+}
+
 #[test]
 fn every_kind_that_describes_pods_is_injected() {
     let template =
