@@ -37,6 +37,10 @@ pub(crate) struct Decided {
     /// The revision that the policy is at.
     pub(crate) revision: String,
     pub(crate) reason: Reason,
+    /// Whether pods get the policy; else it only looks at what it would do.
+    pub(crate) is_enforced: bool,
+    /// Whether of a running pod only its record counts.
+    pub(crate) is_decided_at_admission: bool,
     /// What people should know where it went in, or would.
     pub(crate) notices: Vec<Notice>,
     /// The containers that it brings: name and list.
@@ -209,11 +213,14 @@ fn decisions(
                 None => continue,
             },
         };
+        let refused = inject::select(policy, pod, request.namespace).refused;
         let containers = policy.containers().map(|(name, list)| (name.to_owned(), list));
         decisions.push(Decided {
             policy: policy.id.clone(),
             revision: policy.revision.clone(),
             reason,
+            is_enforced: policy.enforced,
+            is_decided_at_admission: policy.is_decided_at_admission(refused.as_ref()),
             notices,
             containers: containers.collect(),
         });

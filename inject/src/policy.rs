@@ -5,8 +5,8 @@ use std::{cmp::Reverse, fmt};
 use crds::{Activation, FailurePolicy, HostNetwork, OperatingSystem, OptOut};
 
 use crate::{
-    PolicyId, Selector, Share, body::Body, expression::Expression, parameters::Parameters,
-    partition::Previous,
+    Conflict, PolicyId, Reason, Selector, Share, body::Body, expression::Expression,
+    parameters::Parameters, partition::Previous,
 };
 
 /// A compiled policy. Made by [`compile`](crate::compile).
@@ -93,11 +93,19 @@ impl Policy {
         self.parameters.names().chain(removed)
     }
 
-    /// Whether its match conditions may read what pods of one template differ in: annotations that are not
-    /// the product's, `spec.hostname` or `spec.nodeName`.
+    /// Whether of a running pod only what the webhook recorded counts: its match conditions have the last
+    /// word, and may read what pods of one template differ in, and what is set after admission:
+    /// annotations that are not the product's, `spec.hostname` or `spec.nodeName`. `refused` is what
+    /// [`select`](crate::select) says of the pod as it runs.
     #[must_use]
-    pub fn reads_what_varies(&self) -> bool {
+    pub fn is_decided_at_admission(&self, refused: Option<&Reason>) -> bool {
         self.match_conditions.iter().any(|condition| condition.reads_what_varies)
+            && matches!(
+                refused,
+                None | Some(
+                    Reason::ConditionNotMet(_) | Reason::Conflict(Conflict::MatchCondition { .. })
+                )
+            )
     }
 
     /// Sort key of the policy order.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -27,10 +28,50 @@ pub(crate) struct StoredPolicies {
     pub(crate) known: BTreeMap<PolicyId, StoredPolicy>,
     /// What people should know of the others, and of what this program does not know.
     pub(crate) notes: Vec<String>,
+    /// Those that are there and that this program cannot use.
+    unusable: BTreeSet<PolicyId>,
+    /// They come from elsewhere, and say nothing of what the cluster has.
+    are_given: bool,
     /// This person may not read those of the cluster kind.
     hides_cluster: bool,
     /// This person may not read those of namespaces.
     hides_namespaced: bool,
+}
+
+/// Why nothing is decided about a policy that pods name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// There is no such policy any more.
+    Gone,
+    /// This person may not read it.
+    Hidden,
+    /// Policies were given, and it is not among them.
+    NotGiven,
+    /// It is there, and this program cannot use it.
+    Unusable,
+}
+
+impl Absence {
+    /// A stable word for scripts.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "Orphaned",
+            Self::Hidden => "Hidden",
+            Self::NotGiven => "NotGiven",
+            Self::Unusable => "Unusable",
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Gone => "there is no such policy any more",
+            Self::Hidden => "you may not read the policy itself",
+            Self::NotGiven => "it is not among the policies given",
+            Self::Unusable => "this program cannot use the policy as it is stored",
+        })
+    }
 }
 
 /// Policies as a cluster stores them; `None` for a kind that this person may not read.
@@ -163,12 +204,19 @@ impl Cluster {
 impl StoredPolicies {
     /// Policies that come from elsewhere.
     pub(crate) fn given(set: PolicySet) -> Self {
-        Self { set, ..Self::default() }
+        Self { set, are_given: true, ..Self::default() }
     }
 
-    /// Whether the policy may be there and be hidden from this person.
-    pub(crate) fn hides(&self, policy: &PolicyId) -> bool {
-        if policy.namespace.is_some() { self.hides_namespaced } else { self.hides_cluster }
+    /// Why the policy is not among those that can be used.
+    pub(crate) fn absence(&self, policy: &PolicyId) -> Absence {
+        let is_hidden =
+            if policy.namespace.is_some() { self.hides_namespaced } else { self.hides_cluster };
+        match () {
+            () if self.are_given => Absence::NotGiven,
+            () if is_hidden => Absence::Hidden,
+            () if self.unusable.contains(policy) => Absence::Unusable,
+            () => Absence::Gone,
+        }
     }
 
     fn add(&mut self, object: &Node) {
@@ -189,10 +237,15 @@ impl StoredPolicies {
                 self.known.insert(policy.id.clone(), known);
                 self.set.insert(Arc::new(policy));
             }
-            Err(problems) => self.notes.push(format!(
-                "{identity}: left out, for this program cannot use it: {}",
-                problems.join("; ")
-            )),
+            Err(problems) => {
+                self.notes.push(format!(
+                    "{identity}: left out, for this program cannot use it: {}",
+                    problems.join("; ")
+                ));
+                let Identity { kind, namespace, name, .. } = identity;
+                let namespace = namespace.filter(|_| kind == Resource::SIDECAR_POLICY.kind);
+                self.unusable.insert(PolicyId { namespace, name });
+            }
         }
     }
 }

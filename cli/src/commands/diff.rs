@@ -9,7 +9,7 @@ use crate::{
     arguments::DiffArguments,
     injection,
     inputs::{Inquiry, Subject},
-    live::{Found, Purpose, Record},
+    live::{Found, Purpose},
     output::styles::{self, Colours},
 };
 
@@ -34,10 +34,7 @@ pub(super) fn run(arguments: &DiffArguments, streams: &mut Streams<'_>) -> Resul
             let object = &report.object;
             writeln!(streams.messages, "{object}: the pods would be refused: {denied}")?;
         }
-        if let Some(Found::Pod { pod, .. }) = found
-            && !pod.record.injected.is_empty()
-            && Record::of(object) == pod.record
-        {
+        if let Some(Found::Pod { is_in_the_way: true, .. }) = found {
             let object = &report.object;
             writeln!(
                 streams.messages,

@@ -55,8 +55,15 @@ pub(crate) struct Live {
 /// What became of an object of a cluster.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A pod, and by policy what changed in the policy since it went into the pod, where that is known.
-    Pod { pod: RunningPod, changes: BTreeMap<String, Vec<Change>> },
+    /// A pod.
+    Pod {
+        pod: RunningPod,
+        /// By policy what changed in the policy since it went into the pod, where that is known.
+        changes: BTreeMap<String, Vec<Change>>,
+        /// What went in stands in the way of what would come in anew, for it cannot be told from the
+        /// app's own.
+        is_in_the_way: bool,
+    },
     /// A workload: its pods that have neither ended nor finished.
     Workload { pods: Vec<RunningPod> },
 }
@@ -82,9 +89,10 @@ pub(crate) async fn look_at(object: Node, around: &Surroundings<'_>) -> Result<L
     let pod = RunningPod::of(&object);
     let contents = pod::contents(&pod, around).await?;
     let changes = pod::changes(&contents, around);
-    let object = pod::before_injection(object, &pod, &contents, around).await?;
-    let object = pod::without_made_up_name(object);
-    Ok(Live { object, found: Found::Pod { pod, changes } })
+    let before = pod::before_injection(&object, &pod, &contents, around).await?;
+    let is_in_the_way = before.is_none();
+    let object = pod::without_made_up_name(before.unwrap_or(object));
+    Ok(Live { object, found: Found::Pod { pod, changes, is_in_the_way } })
 }
 
 /// Who wrote which field is longer than the object, and nobody asks for it.

@@ -5,7 +5,7 @@
 //! and has to go. A ReplicaSet or Job never changes its template, so that is what its pods were made
 //! of. For other pods what went in is taken out again, which needs the contents of all revisions that went in; a
 //! StatefulSet or DaemonSet may have another template by now, and nobody's own is known.
-//! Where neither works, the pod as it runs has to do.
+//! Where neither works, the pod as it runs has to do, and no conflict that it meets is told.
 
 use std::collections::BTreeMap;
 
@@ -65,13 +65,13 @@ pub(super) fn changes(
     changes.collect()
 }
 
-/// The pod as it was before injection, as well as that can be told.
+/// The pod as it was before injection, or one that does as well; `None` if that cannot be told.
 pub(super) async fn before_injection(
-    object: Node,
+    object: &Node,
     pod: &RunningPod,
     contents: &OldContents,
     around: &Surroundings<'_>,
-) -> Result<Node, Error> {
+) -> Result<Option<Node>, Error> {
     let is_current = |(policy, revision): (&String, &String)| {
         around
             .facts
@@ -84,13 +84,12 @@ pub(super) async fn before_injection(
         Purpose::Changes => pod.record.injected.is_empty(),
     };
     if is_enough {
-        return Ok(object);
+        return Ok(Some(object.clone()));
     }
-    if let Some(made) = as_made(&object, around).await? {
-        return Ok(made);
+    match as_made(object, around).await? {
+        Some(made) => Ok(Some(made)),
+        None => taken_out(object, pod, contents, around),
     }
-    let before = taken_out(&object, pod, contents, around)?;
-    Ok(before.unwrap_or(object))
 }
 
 /// The pod without a name that the API server made up, which it does after the webhook was asked.

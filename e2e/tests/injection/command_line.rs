@@ -201,6 +201,20 @@ fn explain_says_where_running_pods_and_policies_went_apart() {
         "{changes:?}"
     );
 
+    let given = "../inject/tests/corpus/policies/environment.yaml";
+    let beside_others = ask(&namespace, &["explain", &pod, "-p", given]).expect_success();
+    assert!(beside_others.contains("it is not among the policies given"), "{beside_others}");
+    let revision = text(&outdated["revision"]);
+    namespace.kubectl(&["delete", &format!("controllerrevision/watcher-{revision}")]);
+    let unknown = ask(&namespace, &["explain", &pod]).expect_success();
+    assert!(unknown.contains("outdated: it has revision"), "{unknown}");
+    assert!(unknown.contains("cannot be told from the app's own"), "{unknown}");
+    assert!(!unknown.contains("it would not get it"), "{unknown}");
+
+    namespace.kubectl(&["annotate", &pod, "sidecarpolicy.dev/skip=watcher"]);
+    assert_eq!(state(&pod), "OptedOut");
+    namespace.kubectl(&["annotate", &pod, "sidecarpolicy.dev/skip-"]);
+
     policy["spec"]["podSelector"] = json!({"matchLabels": {"app": "web"}});
     namespace.apply_policy(&policy);
     assert_eq!((state(&older).as_str(), state(&pod).as_str()), ("NotMatched", "Surplus"));
@@ -219,6 +233,8 @@ fn held_deployment(name: &str) -> Value {
 fn explain_says_what_the_next_pods_of_a_workload_get_and_what_its_pods_have() {
     let namespace = TestNamespace::create("explain-workload");
     let mut policy = manifests::policy("watcher", "api");
+    let expression = "workload.kind == 'Deployment' && workload.name == 'api'";
+    policy["spec"]["matchConditions"] = json!([{"name": "is-api", "expression": expression}]);
     namespace.apply_policy(&policy);
     namespace.apply(&held_deployment("api"));
     let said = |wanted: &str| {

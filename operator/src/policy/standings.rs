@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use inject::{Conflict, Namespace, Policy, PolicyId, Reason};
+use inject::{Namespace, Policy, PolicyId, Reason};
 
 use super::{
     pod::Shape,
@@ -39,7 +39,7 @@ impl Counted {
         let skipped = template.skipped.get(&self.key);
         let refused = inject::select(&self.policy, selected, namespace).refused;
         // Not all that its conditions may read is kept: what the webhook recorded counts.
-        if self.policy.reads_what_varies() && decided_by_conditions(refused.as_ref()) {
+        if self.policy.is_decided_at_admission(refused.as_ref()) {
             return revision
                 .map(|revision| self.injected(shape, revision))
                 .or_else(|| skipped.map(|reason| Standing::Skipped(Arc::clone(reason))));
@@ -119,12 +119,4 @@ fn news(before: Option<&Standing>, now: &Standing, is_new: bool) -> Option<What>
         Standing::Skipped(reason) if is_new => Some(What::Skipped(Arc::clone(reason))),
         _ => None,
     }
-}
-
-/// Whether match conditions have, or would have, the last word.
-fn decided_by_conditions(refused: Option<&Reason>) -> bool {
-    matches!(
-        refused,
-        None | Some(Reason::ConditionNotMet(_) | Reason::Conflict(Conflict::MatchCondition { .. }))
-    )
 }

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::ExplainArguments,
-    cluster::StoredPolicy,
+    cluster::{Absence, StoredPolicy},
     injection::{self, Decided, Report},
     inputs::{Inquiry, Subject},
-    live::{Change, Found, Purpose, RunningPod, Standing},
+    live::{Change, Found, Purpose, Record, RunningPod, Standing},
 };
 
 /// Says for each policy whether it goes into pods, or went into them, and why.
@@ -47,15 +47,15 @@ struct Answer<'a> {
 /// What there is to say about a policy and an object.
 struct AboutPolicy<'a> {
     policy: PolicyId,
-    /// What the heart decides about it now; `None` if there is no such policy.
-    now: Option<Decided>,
-    /// There may be such a policy, which this person may not read.
-    is_hidden: bool,
+    /// What the heart decides about it now, or why it decides nothing.
+    now: Result<Decided, Absence>,
     /// The revision that a partition keeps a part of the pods at.
     kept_back: Option<&'a str>,
     /// Why the operator does not promise that the next pod gets it.
     not_ready: Option<String>,
     running: Running<'a>,
+    /// What would be in its way if the pod were created anew is not known.
+    is_in_the_way: bool,
 }
 
 /// How running pods stand to a policy.
@@ -71,6 +71,7 @@ enum Running<'a> {
 
 /// How many pods of a workload stand to a policy in which way.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Counts {
     #[serde(rename = "running")]
     pods: usize,
@@ -79,6 +80,7 @@ struct Counts {
     surplus: usize,
     skipped: usize,
     missing: usize,
+    opted_out: usize,
 }
 
 impl<'a> Answer<'a> {
@@ -88,47 +90,73 @@ impl<'a> Answer<'a> {
         let Some(mut report) = decided else { return Ok(None) };
         let found = subject.found.as_ref();
         report.object = subject.shown(report.object);
+        let is_in_the_way = matches!(found, Some(Found::Pod { is_in_the_way: true, .. }));
+        if is_in_the_way {
+            report.denied = None;
+            report.warnings = vec![
+                "what went in cannot be told from the app's own: what would be in its way if the pod were \
+                 created anew is not told"
+                    .to_owned(),
+            ];
+        }
         let decisions = std::mem::take(&mut report.decisions);
-        let gone = gone(found, &decisions);
-        let decided = decisions.into_iter().map(|decided| (decided.policy.clone(), Some(decided)));
-        let gone = gone.into_iter().map(|policy| (policy, None));
-        let policies = decided.chain(gone).map(|(policy, now)| {
+        let absent = absent(found, &decisions);
+        let absent = absent.into_iter().map(|policy| {
+            let absence = inquiry.stored.absence(&policy);
+            (policy, Err(absence))
+        });
+        let decided = decisions.into_iter().map(|decided| (decided.policy.clone(), Ok(decided)));
+        let policies = decided.chain(absent).map(|(policy, now)| {
             let stored = inquiry.stored.known.get(&policy);
-            let is_hidden = now.is_none() && inquiry.stored.hides(&policy);
-            let running = match found {
-                None => Running::Unknown,
-                Some(Found::Workload { .. }) if is_hidden => Running::Unknown,
-                Some(Found::Workload { pods }) => {
-                    Running::Pods(Counts::of(pods, &policy, now.as_ref()))
-                }
-                Some(Found::Pod { pod, changes }) => {
-                    let name = policy.to_string();
-                    let standing = if is_hidden {
-                        Standing::of_hidden(&pod.record, &name)
-                    } else {
-                        Standing::of(&pod.record, &name, now.as_ref())
-                    };
-                    match standing {
-                        None => Running::Unknown,
-                        Some(standing) => Running::Pod {
-                            standing,
-                            changes: changes.get(&name).map(Vec::as_slice).unwrap_or_default(),
-                            is_older: stored.is_some_and(|stored| pod.created < stored.created),
-                        },
-                    }
-                }
-            };
-            let not_ready = stored.and_then(StoredPolicy::not_ready);
-            let kept_back = stored.and_then(StoredPolicy::kept_back);
-            AboutPolicy { policy, now, is_hidden, kept_back, not_ready, running }
+            let running = running(found, &policy, &now, stored);
+            AboutPolicy {
+                policy,
+                is_in_the_way,
+                kept_back: stored.and_then(StoredPolicy::kept_back),
+                not_ready: stored.and_then(StoredPolicy::not_ready),
+                now,
+                running,
+            }
         });
         let policies = policies.collect();
         Ok(Some(Self { report, policies, found }))
     }
 }
 
-/// The policies that pods say something of and that are not there any more.
-fn gone(found: Option<&Found>, decisions: &[Decided]) -> Vec<PolicyId> {
+/// How running pods stand to a policy.
+fn running<'a>(
+    found: Option<&'a Found>,
+    policy: &PolicyId,
+    now: &Result<Decided, Absence>,
+    stored: Option<&StoredPolicy>,
+) -> Running<'a> {
+    let name = policy.to_string();
+    match found {
+        None => Running::Unknown,
+        Some(Found::Workload { pods }) => match now {
+            Ok(_) | Err(Absence::Gone) => Running::Pods(Counts::of(pods, &name, now)),
+            Err(_) => Running::Unknown,
+        },
+        Some(Found::Pod { pod, changes, .. }) => {
+            let Some(standing) = standing(&pod.record, &name, now) else { return Running::Unknown };
+            Running::Pod {
+                standing,
+                changes: changes.get(&name).map(Vec::as_slice).unwrap_or_default(),
+                is_older: stored.is_some_and(|stored| pod.created < stored.created),
+            }
+        }
+    }
+}
+
+fn standing(record: &Record, policy: &str, now: &Result<Decided, Absence>) -> Option<Standing> {
+    match now {
+        Ok(decided) => Some(Standing::of(record, policy, decided)),
+        Err(absence) => Standing::of_absent(record, policy, *absence),
+    }
+}
+
+/// The policies that pods say something of and about which nothing is decided.
+fn absent(found: Option<&Found>, decisions: &[Decided]) -> Vec<PolicyId> {
     let pods: &[RunningPod] = match found {
         None => &[],
         Some(Found::Pod { pod, .. }) => std::slice::from_ref(pod),
@@ -136,43 +164,45 @@ fn gone(found: Option<&Found>, decisions: &[Decided]) -> Vec<PolicyId> {
     };
     let recorded =
         pods.iter().flat_map(|pod| pod.record.injected.keys().chain(pod.record.skipped.keys()));
-    let mut gone: Vec<PolicyId> = recorded
+    let mut absent: Vec<PolicyId> = recorded
         .filter(|name| decisions.iter().all(|decided| decided.policy.to_string() != **name))
         .filter_map(|name| PolicyId::read(name))
         .collect();
-    gone.sort();
-    gone.dedup();
-    gone
+    absent.sort();
+    absent.dedup();
+    absent
 }
 
 impl AboutPolicy<'_> {
-    /// Whether pods have the policy: those that run, or else the next ones.
-    fn is_injected(&self) -> bool {
-        match &self.running {
-            Running::Pod { standing, .. } => standing.is_injected(),
-            _ => self.now.as_ref().is_some_and(Decided::is_injected),
+    /// Whether pods have the policy: those that run, or else the next ones; `None` if that is not known.
+    fn is_injected(&self) -> Option<bool> {
+        match (&self.running, &self.now) {
+            (Running::Pod { standing, .. }, _) => Some(standing.is_injected()),
+            (_, Ok(decided)) => Some(decided.is_injected()),
+            (_, Err(Absence::Gone)) => Some(false),
+            (_, Err(_)) => None,
         }
     }
 }
 
 impl Counts {
-    fn of(pods: &[RunningPod], policy: &PolicyId, now: Option<&Decided>) -> Self {
-        let name = policy.to_string();
+    fn of(pods: &[RunningPod], policy: &str, now: &Result<Decided, Absence>) -> Self {
         let mut counts = Self { pods: pods.len(), ..Self::default() };
         for pod in pods {
-            match Standing::of(&pod.record, &name, now) {
-                Some(Standing::Current { .. }) => counts.current += 1,
-                Some(Standing::Outdated { .. }) => counts.outdated += 1,
-                Some(Standing::Surplus { .. } | Standing::Orphaned { .. }) => counts.surplus += 1,
-                Some(Standing::Skipped { .. }) => counts.skipped += 1,
-                Some(Standing::Missing { .. }) => counts.missing += 1,
-                Some(
-                    Standing::Hidden { .. }
-                    | Standing::Audited { .. }
-                    | Standing::OptedOut { .. }
-                    | Standing::NotMatched { .. },
-                )
-                | None => {}
+            let Some(standing) = standing(&pod.record, policy, now) else { continue };
+            match standing {
+                Standing::Current { .. } => counts.current += 1,
+                Standing::Outdated { .. } => counts.outdated += 1,
+                Standing::Surplus { .. } | Standing::Absent { revision: Some(_), .. } => {
+                    counts.surplus += 1;
+                }
+                Standing::Skipped { .. } => counts.skipped += 1,
+                Standing::Missing { .. } => counts.missing += 1,
+                Standing::OptedOut { .. } => counts.opted_out += 1,
+                Standing::Absent { .. }
+                | Standing::Audited { .. }
+                | Standing::Unrecorded
+                | Standing::NotMatched { .. } => {}
             }
         }
         counts

@@ -51,8 +51,9 @@ struct ObjectExplanation<'a> {
 struct PolicyExplanation<'a> {
     kind: &'static str,
     policy: String,
-    /// Whether pods have it: the pod asked about, or else the next ones.
-    injected: bool,
+    /// Whether pods have it: the pod asked about, or else the next ones; absent if that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    injected: Option<bool>,
     /// A stable word for what is decided now.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -61,7 +62,7 @@ struct PolicyExplanation<'a> {
     /// What the app keeps of its own.
     kept: Vec<String>,
     notes: Vec<String>,
-    /// How the pod asked about stands to the policy: a stable word.
+    /// How the pod asked about stands to the policy, or why nothing is decided about it: a stable word.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     /// The revision that the pod asked about has.
@@ -93,7 +94,7 @@ struct ContainerExplanation<'a> {
 impl<'a> PolicyExplanation<'a> {
     fn of(about: &'a AboutPolicy<'a>) -> Self {
         let AboutPolicy { policy, now, kept_back, not_ready, running, .. } = about;
-        let now = now.as_ref();
+        let (now, absence) = (now.as_ref().ok(), now.as_ref().err());
         let (kept, notes): (Vec<_>, Vec<_>) =
             now.iter().flat_map(|decided| &decided.notices).partition(|notice| notice.is_kept());
         let texts =
@@ -103,7 +104,11 @@ impl<'a> PolicyExplanation<'a> {
             Running::Pod { standing, changes, .. } => (Some(standing), *changes),
             _ => (None, &[][..]),
         };
-        let of_decision = || now.map(|decided| decided.reason.to_string());
+        let of_decision = || match (now, absence) {
+            (Some(decided), _) => Some(decided.reason.to_string()),
+            (None, absence) => absence.map(ToString::to_string),
+        };
+        let of_absence = || absence.map(|absence| absence.as_str());
         let is_cluster = !matches!(running, Running::Unknown);
         Self {
             kind: policy.kind(),
@@ -116,7 +121,7 @@ impl<'a> PolicyExplanation<'a> {
                 .collect(),
             kept: texts(kept),
             notes: texts(notes),
-            state: standing.map(Standing::as_str),
+            state: standing.map(Standing::as_str).or_else(of_absence),
             revision: standing.and_then(Standing::revision),
             current_revision: now.filter(|_| is_cluster).map(|decided| decided.revision.as_str()),
             kept_back: *kept_back,

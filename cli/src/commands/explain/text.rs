@@ -7,6 +7,7 @@ use inject::{ContainerList, Reason};
 
 use super::{AboutPolicy, Answer, Counts, Running};
 use crate::{
+    cluster::Absence,
     injection::Decided,
     live::{Found, Standing},
     output::styles::{self, Colours},
@@ -52,26 +53,24 @@ fn write_answer(answer: &Answer<'_>, colours: Colours, out: &mut dyn Write) -> i
 }
 
 fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
-    let AboutPolicy { policy, now, is_hidden, kept_back, not_ready, running } = about;
+    let AboutPolicy { policy, now, kept_back, not_ready, running, is_in_the_way } = about;
     write!(out, "  {} {policy}: ", policy.kind())?;
     match (running, now) {
         (Running::Pod { standing, .. }, _) => write_standing(standing, colours, out)?,
-        (_, Some(decided)) => write_decision(decided, colours, out)?,
-        (_, None) if *is_hidden => {
-            writeln!(out, "its pods say something of it; you may not read the policy itself")?;
+        (_, Ok(decided)) => write_decision(decided, colours, out)?,
+        (_, Err(Absence::Gone)) => {
+            let told = colours.paint(styles::WARNING, "not injected");
+            writeln!(out, "{told}: {}", Absence::Gone)?;
         }
-        (_, None) => writeln!(
-            out,
-            "{}: there is no such policy any more",
-            colours.paint(styles::WARNING, "not injected")
-        )?,
+        (_, Err(absence)) => writeln!(out, "its pods say something of it; {absence}")?,
     }
+    let now = now.as_ref().ok();
     let comes_in = match running {
         Running::Pod { standing: Standing::Current { .. }, .. } => true,
         Running::Pod { .. } => false,
         _ => true,
     };
-    if let Some(decided) = now.as_ref().filter(|_| comes_in) {
+    if let Some(decided) = now.filter(|_| comes_in) {
         write_details(decided, matches!(running, Running::Pod { .. }), out)?;
     }
     match running {
@@ -87,7 +86,7 @@ fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) 
                 };
                 writeln!(out, "    {why}")?;
             }
-            let now = now.as_ref().map(|decided| &decided.reason);
+            let now = now.map(|decided| &decided.reason).filter(|_| !is_in_the_way);
             if let (true, Some(Reason::Conflict(conflict))) = (standing.is_injected(), now) {
                 writeln!(out, "    created anew, it would not get it: {conflict}")?;
             }
@@ -98,7 +97,7 @@ fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) 
     if let Some(revision) = kept_back {
         writeln!(out, "    its partition keeps a part of the pods at revision {revision}")?;
     }
-    let goes_in = now.as_ref().is_some_and(Decided::is_injected);
+    let goes_in = now.is_some_and(Decided::is_injected);
     if let Some(why) = not_ready.as_ref().filter(|_| goes_in) {
         let why = format!("the policy is not ready, so the next pod may go without it: {why}");
         writeln!(out, "    {}", colours.paint(styles::WARNING, why))?;
@@ -109,15 +108,12 @@ fn write_policy(about: &AboutPolicy<'_>, colours: Colours, out: &mut dyn Write) 
 fn write_standing(standing: &Standing, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
     let (result, style) = match standing {
         Standing::Current { .. } => ("injected", styles::GOOD),
-        Standing::Hidden { revision, .. } if revision.is_some() => ("injected", styles::WARNING),
-        Standing::Outdated { .. } | Standing::Surplus { .. } | Standing::Orphaned { .. } => {
-            ("injected", styles::WARNING)
-        }
+        standing if standing.is_injected() => ("injected", styles::WARNING),
         Standing::Skipped { .. } | Standing::Missing { .. } => ("not injected", styles::BAD),
-        Standing::Hidden { .. } | Standing::Audited { .. } => ("not injected", styles::WARNING),
-        Standing::OptedOut { .. } | Standing::NotMatched { .. } => {
-            ("not injected", styles::HEADING)
+        Standing::Absent { .. } | Standing::Audited { .. } | Standing::Unrecorded => {
+            ("not injected", styles::WARNING)
         }
+        _ => ("not injected", styles::HEADING),
     };
     writeln!(out, "{}: {standing}", colours.paint(style, result))
 }
@@ -163,7 +159,7 @@ fn brought(list: ContainerList) -> &'static str {
 
 /// `running pods: 3: 1 current, 1 outdated, 1 missing`
 fn shown(counts: &Counts) -> String {
-    let Counts { pods, current, outdated, surplus, skipped, missing } = *counts;
+    let Counts { pods, current, outdated, surplus, skipped, missing, opted_out } = *counts;
     if pods == 0 {
         return "running pods: none".to_owned();
     }
@@ -173,6 +169,7 @@ fn shown(counts: &Counts) -> String {
         (surplus, "surplus"),
         (skipped, "skipped"),
         (missing, "missing"),
+        (opted_out, "opted out"),
     ];
     let without = pods - states.iter().map(|(count, _)| count).sum::<usize>();
     let told: Vec<String> = states
@@ -187,7 +184,7 @@ fn shown(counts: &Counts) -> String {
 /// The warnings that no decision tells.
 fn further_warnings<'a>(answer: &'a Answer<'_>) -> Vec<&'a str> {
     let told = |warning: &str| {
-        answer.policies.iter().filter_map(|about| about.now.as_ref()).any(|decided| {
+        answer.policies.iter().filter_map(|about| about.now.as_ref().ok()).any(|decided| {
             let policy = format!("{} {}", decided.policy.kind(), decided.policy);
             warning.strip_prefix(&policy).is_some_and(|rest| {
                 rest.ends_with(&decided.reason.to_string())
