@@ -8,7 +8,7 @@ use crate::{
     policy::ContainerList,
 };
 
-use super::{Parts, Variable, add, cel, comparison, refusals::fields, sidecars, variable};
+use super::{Parts, Variable, add, cel, comparison, refusals::fields, variable};
 
 /// The lists of a container that a policy adds to, in the order of the edits.
 const LISTS: [&str; 3] = ["env", "envFrom", "volumeMounts"];
@@ -25,25 +25,7 @@ impl Parts<'_> {
         let meant = lists.into_iter().filter_map(|list| self.meant_in(list));
         let meant = meant.collect::<Vec<_>>().join(" +\n");
         let additions = format!("variables.appContainers.filter(a, {SIZE} > 0)");
-        let additions = match self.was_put_in() {
-            Some(there) => format!("{there} ? [] : {additions}"),
-            None => additions,
-        };
         vec![variable("appContainers", meant), variable("appAdditions", additions)]
-    }
-
-    /// Whether an earlier call put the policy in. Containers that lack it came later, from another
-    /// mutator; what they would have got must not depend on whether there is a second call.
-    fn was_put_in(self) -> Option<String> {
-        let sidecars = self.content.sidecars.iter().map(|sidecar| sidecars::is_there(sidecar));
-        let no_new_volumes = (!self.content.volumes.is_empty())
-            .then(|| "variables.newVolumes.size() == 0".to_owned());
-        let mut parts: Vec<String> = sidecars.chain(no_new_volumes).collect();
-        if parts.is_empty() {
-            return None;
-        }
-        parts.push(format!("variables.appContainers.exists(a, {SIZE} == 0)"));
-        Some(parts.join(" && "))
     }
 
     fn meant_in(self, list: ContainerList) -> Option<String> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Conflict, Notice, Policy, Reason,
-    content::{Content, Sidecar},
+    content::Content,
     journal::Journal,
     merge::{Merge, PodEdits, Taken},
     pod::{Pod, Spec},
@@ -77,16 +77,13 @@ impl<'s, 'a> Rounds<'s, 'a> {
         }
     }
 
-    /// The sidecars of the policies that may go in.
-    fn entering(&self) -> Vec<(&'s Policy, &'s Sidecar)> {
+    /// The policies that may go in.
+    fn entering(&self) -> Vec<(&'s Policy, &'s Content)> {
         let candidates = self.candidates.iter().enumerate();
         let entering = candidates.filter(|(position, candidate)| {
             !self.dropped.contains_key(position) && candidate.policy.enforced
         });
-        let sidecars = entering.flat_map(|(_, Candidate { policy, content })| {
-            content.sidecars.iter().map(move |sidecar| (*policy, &**sidecar))
-        });
-        sidecars.collect()
+        entering.map(|(_, Candidate { policy, content })| (*policy, &**content)).collect()
     }
 
     /// Attempts each policy in order against the pod and the policies before it.

@@ -45,8 +45,8 @@ pub(crate) struct Merge<'p, 's> {
     volumes: Vec<&'s Volume>,
     pod: PodEdits<'s>,
     sidecars: Vec<Taken<'s>>,
-    /// The sidecars of all policies that may go in.
-    entering: Vec<(&'s Policy, &'s Sidecar)>,
+    /// All policies that may go in.
+    entering: Vec<(&'s Policy, &'s Content)>,
     /// What stands between values that the policies add to variables.
     separators: Vec<&'s str>,
     changed: bool,
@@ -73,13 +73,13 @@ pub(crate) struct Additions<'s> {
 }
 
 impl<'p, 's> Merge<'p, 's> {
-    /// Starts with a pod; `entering` are the sidecars of the policies that may go in, whose names are so not
-    /// the app's, `separators` what stands between values that policies add to variables.
+    /// Starts with a pod; `entering` are the policies that may go in, so that the names of their sidecars are
+    /// not the app's, `separators` what stands between values that policies add to variables.
     pub(crate) fn new(
         metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
         enforced: Option<Enforced>,
-        entering: Vec<(&'s Policy, &'s Sidecar)>,
+        entering: Vec<(&'s Policy, &'s Content)>,
         separators: Vec<&'s str>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
@@ -88,7 +88,7 @@ impl<'p, 's> Merge<'p, 's> {
             enforced,
             pod_volumes: volumes::read(spec)?,
             app_containers: app_containers::read(spec, |name| {
-                entering.iter().any(|(_, sidecar)| sidecar.name == name)
+                entering.iter().any(|(_, content)| content.has_sidecar(name))
             }),
             volumes: Vec::new(),
             pod: PodEdits::default(),
@@ -106,7 +106,7 @@ impl<'p, 's> Merge<'p, 's> {
         content: &'s Content,
     ) -> Result<Additions<'s>, Conflict> {
         let conflict = match self.attempt_all(policy, content, &content.app_containers) {
-            Err(conflict) if self.is_recorded(policy) => conflict,
+            Err(conflict) if self.was_put_in(policy, content) => conflict,
             other => return other,
         };
         // What is in the way came later, if all but the app's containers is there.
@@ -128,7 +128,9 @@ impl<'p, 's> Merge<'p, 's> {
         let pod = self.attempt_pod(&content.pod, &mut notices)?;
         let mut app_containers = self.attempt_app_containers(content, entries, &mut notices)?;
         let sidecars = self.attempt_sidecars(policy, content, &mut notices)?;
-        if self.was_put_in(policy, content, &app_containers) {
+        let is_complete =
+            |container: &AppContainerAdditions<'_>| container.meant && container.is_empty();
+        if app_containers.iter().any(is_complete) && self.was_put_in(policy, content) {
             app_containers.clear();
         }
         let all_there = sidecars.iter().all(|sidecar| self.is_placed(sidecar));
@@ -191,31 +193,22 @@ impl<'p, 's> Merge<'p, 's> {
             || self.pod_volumes.iter().any(|volume| volume.name.as_str() == name)
     }
 
-    /// Whether an earlier call put the policy in: its sidecars and volumes are there, and an app
-    /// container has all it is meant to have. Containers that lack it came later, from another
-    /// webhook; what they would have got must not depend on whether that one calls for a second
-    /// round. All of it may also be there because others bring the same: what is recorded on the pod
-    /// tells.
-    fn was_put_in(
-        &self,
-        policy: &Policy,
-        content: &Content,
-        app_containers: &[AppContainerAdditions<'_>],
-    ) -> bool {
+    /// Whether an earlier call put the policy in: the pod says so, and its sidecars and volumes are there.
+    /// Containers that lack something of it came later, from another webhook; what they would have got must
+    /// not depend on whether that one calls for a second round.
+    ///
+    /// Anyone can write what the pod says. So it does not count for a policy that has to be in whole or
+    /// refuses the pod.
+    fn was_put_in(&self, policy: &Policy, content: &Content) -> bool {
         let of_pod = |name: &str| self.pod_volumes.iter().any(|found| found.name.as_str() == name);
         let parts = content.sidecars.len() + content.volumes.len();
         parts > 0
+            && !policy.denies_conflicts
             && content.sidecars.iter().all(|sidecar| self.container_of_pod(&sidecar.name).is_some())
             && content.volumes.iter().all(|volume| of_pod(&volume.name))
-            && app_containers.iter().any(|container| container.meant && container.is_empty())
-            && self.recorded().is_none_or(|recorded| recorded.contains_key(&policy.id.to_string()))
-    }
-
-    /// Whether the pod says that this very content was put in.
-    fn is_recorded(&self, policy: &Policy) -> bool {
-        let recorded = self.recorded();
-        let revision = recorded.as_ref().and_then(|recorded| recorded.get(&policy.id.to_string()));
-        revision == Some(&policy.revision)
+            && self.recorded().is_some_and(|recorded| {
+                recorded.get(&policy.id.to_string()) == Some(&policy.revision)
+            })
     }
 
     /// The revisions of the policies that an earlier call put in, as it wrote on the pod.

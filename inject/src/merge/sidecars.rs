@@ -41,7 +41,7 @@ impl<'s> Merge<'_, 's> {
                 let host_network = self.spec.host_network.unwrap_or_default();
                 let found = Found { list, container, host_network };
                 compare_with_pod(sidecar, &found, policy.denies_conflicts, notices)?;
-                if self.is_a_rivals(policy, sidecar, &found) {
+                if self.was_left_out(policy) {
                     return Err(name_conflict(sidecar, list));
                 }
             } else if self.taken_sidecar(sidecar).is_none() {
@@ -52,18 +52,13 @@ impl<'s> Merge<'_, 's> {
         Ok(new.filter(|sidecar| self.taken_sidecar(sidecar).is_none()).collect())
     }
 
-    /// Whether a container that this sidecar may be is another policy's of the same name: an earlier call
-    /// put that policy in, and not this one. What tells them apart may be what other mutators set.
-    fn is_a_rivals(&self, policy: &Policy, sidecar: &Sidecar, found: &Found<'_, '_>) -> bool {
-        let rivals = self.entering.iter().filter(|(_, other)| other.name == sidecar.name);
-        let mut rivals = rivals.filter(|(_, other)| !is_equal(other, sidecar)).peekable();
-        if rivals.peek().is_none() {
-            return false;
-        }
+    /// Whether an earlier call put others in and this policy not, so that a container with the name of one of
+    /// its sidecars is not its own: that others have filled it up since makes it no sidecar.
+    fn was_left_out(&self, policy: &Policy) -> bool {
         let Some(recorded) = self.recorded() else { return false };
-        let is_recorded = |policy: &Policy| recorded.contains_key(&policy.id.to_string());
-        !is_recorded(policy)
-            && rivals.any(|(rival, other)| is_recorded(rival) && found.may_be(other))
+        let revision = |policy: &Policy| recorded.get(&policy.id.to_string());
+        revision(policy).is_none()
+            && self.entering.iter().any(|(other, _)| revision(other) == Some(&other.revision))
     }
 
     /// Whether the pod has the sidecar, by itself or from an earlier policy.

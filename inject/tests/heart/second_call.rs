@@ -209,6 +209,72 @@ fn a_container_that_comes_after_us_does_not_put_out_what_is_in() {
 }
 
 #[test]
+fn a_container_is_filled_whatever_another_one_has_already() {
+    let policy = || {
+        shop(
+            "p",
+            json!({"volumes": [{"name": "ca", "emptyDir": {}}],
+                "appContainers": [{"env": [{"name": "CA", "value": "/ca"}]}]}),
+        )
+    };
+    let containers = json!([
+        {"name": "has-it", "image": "a:1", "env": [{"name": "CA", "value": "/ca"}]},
+        {"name": "lacks-it", "image": "a:1"}]);
+    let volumes = json!([{"name": "ca", "emptyDir": {}}]);
+    let pod = pod_with_spec(json!({"containers": containers, "volumes": volumes}));
+    let first = run(vec![policy()], &pod);
+    assert_eq!(first.pod["spec"]["containers"][1]["env"], json!([{"name": "CA", "value": "/ca"}]));
+    assert!(run(vec![policy()], &first.pod).unchanged());
+}
+
+/// Anyone can copy the annotation from another pod.
+#[rstest]
+#[case::refusing("Deny", json!([{"name": "ca", "emptyDir": {}}]), true)]
+#[case::nothing_is_there("Skip", json!([]), false)]
+fn a_record_puts_nothing_in(
+    #[case] on_conflict: &str,
+    #[case] volumes: Value,
+    #[case] denied: bool,
+) {
+    let policy = || {
+        shop(
+            "p",
+            json!({"onConflict": on_conflict, "volumes": volumes,
+                "appContainers": [{"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}]}),
+        )
+    };
+    let recorded = json!({"shop/p": policy().revision}).to_string();
+    let mut pod = pod_with_spec(json!({"volumes": [{"name": "own", "emptyDir": {}}]}));
+    pod["spec"]["volumes"].as_array_mut().unwrap().extend(volumes.as_array().unwrap().clone());
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "own", "mountPath": "/ca"}]);
+    pod["metadata"]["annotations"] = json!({"sidecarpolicy.dev/injected": recorded});
+    let seen = run(vec![policy()], &pod);
+    assert_ne!(seen.reason("shop/p"), "AlreadyInjected");
+    assert_eq!(seen.denied.is_some(), denied, "{:?}", seen.denied);
+}
+
+#[test]
+fn a_container_that_others_filled_up_is_no_sidecar_on_a_second_call() {
+    let mount = json!([{"name": "data", "mountPath": "/v"}]);
+    let policies = || {
+        let filling = json!({"volumes": [{"name": "data", "emptyDir": {}}],
+            "appContainers": [{"include": "InitContainers", "volumeMounts": mount}]});
+        let named_alike = json!({
+            "sidecars": [{"name": "three", "image": "s:1", "type": "Init", "volumeMounts": mount}],
+            "appContainers": [{"env": [{"name": "P", "value": "1"}]}]});
+        vec![shop("filling", filling), shop("named-alike", named_alike)]
+    };
+    let pod = pod_with_spec(json!({"initContainers": [{"name": "three", "image": "s:1"}]}));
+    let first = run(policies(), &pod);
+    assert_eq!(
+        (first.reason("shop/filling"), first.reason("shop/named-alike")),
+        ("Injected", "ContainerNameConflict")
+    );
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+}
+
+#[test]
 fn the_apps_sources_of_variables_decide_over_ours() {
     let source = |name: &str| json!({"configMapRef": {"name": name}});
     let policies = || {
