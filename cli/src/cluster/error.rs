@@ -49,7 +49,12 @@ pub(crate) enum Error {
     )]
     NotServed { kind: &'static str, group: &'static str, version: &'static str, flags: String },
     #[error("the API server did not {right}: {said}")]
-    Refused { right: Right, said: String },
+    Refused {
+        right: Right,
+        /// HTTP status code; 0 if what answers is no API server.
+        code: u16,
+        said: String,
+    },
     #[error("{kind:?} is no kind that has pods; those are {known}")]
     UnknownKind { kind: String, known: String },
     #[error("the name of a {kind:?} is missing; write it as {kind}/NAME")]
@@ -131,7 +136,7 @@ impl Cluster {
                     Error::NotServed { kind, group, version, flags }
                 }
                 404 => Error::NotFound { right, flags },
-                _ => Error::Refused { right, said: status.message },
+                code => Error::Refused { right, code, said: status.message },
             },
             kube::Error::Auth(error) => Error::Credentials(of_credentials(&error)),
             kube::Error::SerdeError(error) => Error::answer(&error),

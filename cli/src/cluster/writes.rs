@@ -61,7 +61,7 @@ impl Cluster {
                 if status.code == 404
                     && status.details.as_ref().is_some_and(|of| of.kind == "namespaces") =>
             {
-                Error::Refused { right, said: status.message }
+                Error::Refused { right, code: status.code, said: status.message }
             }
             error => self.failed(right, error),
         })

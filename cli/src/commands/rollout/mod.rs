@@ -22,6 +22,11 @@ pub(crate) enum Error {
          spec.revisionHistoryLimit says how many are kept"
     )]
     NothingEarlier { policy: String },
+    #[error(
+        "{policy} was changed by somebody else meanwhile, so nothing was put back; look at what it is now, and run \
+         it again"
+    )]
+    ChangedMeanwhile { policy: String },
 }
 
 /// Follows or steers the rollout of a policy.

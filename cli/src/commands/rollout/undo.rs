@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::{CommandError, Ending, Error, Streams, history, target::Target};
 use crate::{arguments::UndoArguments, cluster};
 
+/// What is another one in `metadata` when somebody made the policy anew or changed its spec.
+const WRITTEN: [&str; 2] = ["uid", "generation"];
+
 /// Puts an earlier revision of a policy back.
 pub(super) async fn run(
     arguments: &UndoArguments,
@@ -31,9 +34,7 @@ pub(super) async fn run(
         writeln!(streams.output, "{} is at revision {number} ({hash}) already", target.shown())?;
         return Ok(Ending::Clean);
     }
-    let patch = putting_back(&target.object, &revision.content);
-    let patch = serde_json::from_value(patch).map_err(|error| cluster::Error::answer(&error))?;
-    target.patch(Patch::Json::<Value>(patch)).await?;
+    put_back(&mut target, &revision.content).await?;
     writeln!(streams.output, "{} rolled back to revision {number} ({hash})", target.shown())?;
     for note in notes(&target, hash) {
         writeln!(streams.messages, "{note}")?;
@@ -41,12 +42,30 @@ pub(super) async fn run(
     Ok(Ending::Clean)
 }
 
+/// Gives the policy another content, if nobody changed it since it was read.
+async fn put_back(target: &mut Target, content: &Value) -> Result<(), CommandError> {
+    let patch = putting_back(&target.object, content);
+    let patch = serde_json::from_value(patch).map_err(|error| cluster::Error::answer(&error))?;
+    let known = target.object.clone();
+    let patched = target.patch(Patch::Json::<Value>(patch)).await;
+    if let Err(CommandError::Cluster(cluster::Error::Refused { code: 409 | 422, .. })) = patched {
+        target.read().await?;
+        if WRITTEN.iter().any(|field| target.object["metadata"][field] != known["metadata"][field])
+        {
+            return Err(Error::ChangedMeanwhile { policy: target.shown() }.into());
+        }
+    }
+    patched
+}
+
 /// The patch that gives a policy another content. A merge would leave keys of maps that the earlier content
-/// did not have. It holds for the object as it was read.
+/// did not have. It holds for the spec as it was read, while the operator may write the status.
 fn putting_back(object: &Value, content: &Value) -> Value {
-    let mut operations = vec![json!({
-        "op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"],
-    })];
+    let metadata = &object["metadata"];
+    let tests = WRITTEN.iter().map(
+        |field| json!({"op": "test", "path": format!("/metadata/{field}"), "value": metadata[field]}),
+    );
+    let mut operations: Vec<Value> = tests.collect();
     // All that belongs to a content; what an earlier one does not say, it did not have.
     let fields = inject::revision_content(&PolicySpec::default());
     for field in fields.as_object().into_iter().flatten().map(|(field, _)| field) {
@@ -89,7 +108,7 @@ mod tests {
     #[test]
     fn all_of_the_content_is_put_back_and_nothing_else() {
         let object = json!({
-            "metadata": {"resourceVersion": "7"},
+            "metadata": {"uid": "u", "generation": 4, "resourceVersion": "7"},
             "spec": {"podSelector": {}, "sidecars": [1], "pod": {"labels": {"a": "b"}}, "volumes": []},
         });
         let content = json!({
@@ -98,7 +117,8 @@ mod tests {
         assert_eq!(
             putting_back(&object, &content),
             json!([
-                {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+                {"op": "test", "path": "/metadata/uid", "value": "u"},
+                {"op": "test", "path": "/metadata/generation", "value": 4},
                 {"op": "add", "path": "/spec/sidecars", "value": [2]},
                 {"op": "remove", "path": "/spec/volumes"},
                 {"op": "add", "path": "/spec/appContainers", "value": [3]},
