@@ -52,6 +52,7 @@ fn without_a_cluster_people_hear_why_and_what_works() {
 }
 
 const POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/namespaces/shop/sidecarpolicies";
+const OTHER_POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/namespaces/bank/sidecarpolicies";
 const CLUSTER_POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/clustersidecarpolicies";
 const NAMESPACE: &str = "/api/v1/namespaces/shop";
 const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
@@ -113,4 +114,61 @@ fn strange_answers_of_an_api_server_are_told() {
         let _ = write!(said, "{case}\n{}", ended.complaint());
     }
     insta::assert_snapshot!(said);
+}
+
+const REFUSED: &str = r#"{"code": 403, "reason": "Forbidden", "message": "it is secret"}"#;
+
+#[test]
+fn what_may_be_there_and_be_hidden_is_not_said_to_be_missing() {
+    let hidden_policy = format!("{CLUSTER_POLICIES}/mesh");
+    let answers = [
+        (POLICIES, 200, NONE),
+        (OTHER_POLICIES, 200, NONE),
+        (CLUSTER_POLICIES, 403, REFUSED),
+        (&*hidden_policy, 403, REFUSED),
+        (&format!("{POLICIES}/mesh"), 404, r#"{"code": 404, "details": {"name": "mesh"}}"#),
+    ];
+    let cluster = StandIn::start(&answers);
+    let folder = Folder::new("hidden_policies").with("kubeconfig", cluster.kubeconfig);
+    let ask = |arguments: &[&str]| {
+        folder.run_with(&[("KUBECONFIG", "kubeconfig")], arguments, "").complaint()
+    };
+    for (arguments, told) in [
+        (&["status", "mesh"][..], "you may not list clustersidecarpolicies"),
+        (&["status", "cluster/mesh"], "you may not list clustersidecarpolicies"),
+        (&["status", "scp/mesh"], "there is no policy scp/mesh"),
+        (&["status", "bank/mesh"], "there is no policy bank/mesh"),
+        (&["rollout", "history", "mesh"], "you may not get ClusterSidecarPolicy mesh"),
+        (&["rollout", "history", "scp/mesh"], "there is no SidecarPolicy shop/mesh"),
+    ] {
+        let said = ask(arguments);
+        let said = said.lines().last().unwrap_or_default();
+        assert!(said.starts_with(&format!("error: {told}")), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn who_may_not_watch_hears_it() {
+    let list = r#"{"metadata": {"resourceVersion": "7"}, "items": []}"#;
+    let unauthorized = r#"{"code": 401, "reason": "Unauthorized", "message": "Unauthorized"}"#;
+    for (case, refused, told) in [
+        ("403", (403, REFUSED), "you may not watch sidecarpolicies in the namespace shop"),
+        ("401", (401, unauthorized), "does not know who you are"),
+    ] {
+        let answers = [
+            (CLUSTER_POLICIES, 403, REFUSED),
+            (POLICIES, 200, list),
+            (POLICIES, 200, list),
+            // It may pass: the watch begins again.
+            (POLICIES, 500, r#"{"code": 500, "message": "etcd is asleep"}"#),
+            (POLICIES, refused.0, refused.1),
+        ];
+        let cluster = StandIn::start(&answers);
+        let folder = Folder::new("watch_refused").with("kubeconfig", cluster.kubeconfig);
+        let variables = [("KUBECONFIG", "kubeconfig")];
+        let ended = folder.run_with(&variables, &["status", "--watch"], "");
+        assert_eq!(ended.code, 2, "{case}: {ended:?}");
+        assert!(ended.messages.contains("begins again"), "{case}: {ended:?}");
+        assert!(ended.messages.contains(told), "{case}: {ended:?}");
+    }
 }
