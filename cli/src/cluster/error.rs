@@ -115,6 +115,15 @@ impl Error {
         Self::Request(last_cause(error))
     }
 
+    /// Whether it may pass by itself: the API server restarts, or has too much to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => matches!(code, 0 | 429 | 500..),
+            _ => false,
+        }
+    }
+
     /// An answer that is not what it should be.
     pub(crate) fn answer(error: &serde_json::Error) -> Self {
         Self::Answer(manifests::without_position(error))

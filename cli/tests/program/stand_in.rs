@@ -13,7 +13,7 @@ type Answers = Mutex<BTreeMap<String, VecDeque<(u16, String)>>>;
 
 /// Answers by the path that is asked for, without its query, or by method and path, such as `PATCH /api`. Of
 /// several answers each is given once and the last one from then on. What has none is not found, as by a
-/// server that does not know the path.
+/// server that does not know the path; a status of 0 is silence.
 pub(crate) struct StandIn {
     /// A kubeconfig that leads to it.
     pub(crate) kubeconfig: String,
@@ -36,6 +36,9 @@ impl StandIn {
                     let mut requests = BufReader::new(&stream);
                     while let Some(request) = read(&mut requests) {
                         let (status, body) = answer(&answers, &request);
+                        while status == 0 {
+                            thread::park();
+                        }
                         let length = body.len();
                         let answer = format!(
                             "HTTP/1.1 {status} Answer\r\ncontent-type: application/json\r\n\

@@ -2,7 +2,6 @@
 
 use crds::PolicyStatus;
 use inject::PolicyId;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::params::Patch;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -12,7 +11,6 @@ use crate::{
     arguments::NamedPolicy,
     cluster::{self, Cluster, PolicyName, Resource, Revision, USUAL_NAMESPACE},
     document::Node,
-    readiness,
 };
 
 /// A policy of a cluster.
@@ -82,16 +80,6 @@ impl Target {
     fn resource(&self) -> &'static Resource {
         Resource::of_policy(&self.policy)
     }
-}
-
-/// A condition that speaks of the current generation.
-pub(super) fn condition<'s>(
-    status: &'s PolicyStatus,
-    kind: &str,
-    generation: i64,
-) -> Option<&'s Condition> {
-    let found = readiness::condition(status, kind);
-    found.filter(|condition| condition.observed_generation == Some(generation))
 }
 
 fn value(node: &Node) -> Result<Value, cluster::Error> {
