@@ -55,6 +55,13 @@ pub(crate) enum Error {
         code: u16,
         said: String,
     },
+    #[error("the API server did not {right}: {said}; --force-conflicts takes these fields over")]
+    Conflict { right: Right, said: String },
+    #[error(
+        "the API server did not {right}: kubectl sidecar rollout itself has changed {fields} since, to put an earlier \
+         revision back for instance; --force-conflicts goes over it"
+    )]
+    OwnConflict { right: Right, fields: String },
     #[error("{kind:?} is no kind that has pods; those are {known}")]
     UnknownKind { kind: String, known: String },
     #[error("the name of a {kind:?} is missing; write it as {kind}/NAME")]

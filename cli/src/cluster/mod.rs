@@ -22,3 +22,4 @@ pub(crate) use policy_name::{PolicyName, Scope};
 pub(crate) use reference::Reference;
 pub(crate) use resource::Resource;
 pub(crate) use revisions::Revision;
+pub(crate) use writes::Applying;
