@@ -172,3 +172,47 @@ fn who_may_not_watch_hears_it() {
         assert!(ended.messages.contains(told), "{case}: {ended:?}");
     }
 }
+
+#[test]
+fn that_the_installation_is_hidden_is_told() {
+    let usual = "/apis/apps/v1/namespaces/sidecar-policy-system/deployments";
+    let mesh = r#"{"apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "ClusterSidecarPolicy",
+        "metadata": {"name": "mesh", "uid": "u", "generation": 1},
+        "spec": {"sidecars": [{"name": "mesh", "image": "mesh:1"}]}}"#;
+    let mesh = (&*format!("{CLUSTER_POLICIES}/mesh"), 200, mesh);
+    let revisions = "/apis/apps/v1/namespaces/sidecar-policy-system/controllerrevisions";
+    let mut said = String::new();
+    for (case, deployments, usual_ones) in [
+        ("none", (200, NONE), (403, REFUSED)),
+        ("hidden", (403, REFUSED), (403, REFUSED)),
+        ("not in the usual namespace", (403, REFUSED), (200, NONE)),
+        ("in the usual namespace", (403, REFUSED), (200, NEWER[3].2)),
+    ] {
+        let answers = [
+            mesh,
+            (CLUSTER_POLICIES, 200, NONE),
+            (POLICIES, 200, NONE),
+            NEWER[2],
+            (DEPLOYMENTS, deployments.0, deployments.1),
+            (usual, usual_ones.0, usual_ones.1),
+            (revisions, 200, NONE),
+            ("/apis/apps/v1/namespaces/sidecars/controllerrevisions", 200, NONE),
+        ];
+        let cluster = StandIn::start(&answers);
+        let folder = Folder::new("hidden_installation")
+            .with("app.yaml", POD)
+            .with("kubeconfig", cluster.kubeconfig);
+        let export = ["export", "cluster/mesh", "--as", "mutating-admission-policy"];
+        for arguments in [
+            &["explain", "-f", "app.yaml"][..],
+            &["rollout", "history", "cluster/mesh"],
+            &export,
+            &[&export[..], &["--excluded-namespaces", ""]].concat(),
+        ] {
+            let ended = folder.run_with(&[("KUBECONFIG", "kubeconfig")], arguments, "");
+            let (code, messages) = (ended.code, ended.messages);
+            let _ = write!(said, "{case}: {} ({code})\n{messages}", arguments.join(" "));
+        }
+    }
+    insta::assert_snapshot!(said);
+}

@@ -22,7 +22,7 @@ pub(super) async fn run(
     streams: &mut Streams<'_>,
 ) -> Result<Ending, CommandError> {
     let mut target = Target::find(&arguments.named).await?;
-    let revisions = target.revisions().await?;
+    let revisions = target.revisions(streams).await?;
     let current = current(&target.object, &target.status(), &revisions);
     let revision = if let Some(wanted) = &arguments.to_revision {
         history::find(&revisions, wanted, &target)?
