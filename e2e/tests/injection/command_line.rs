@@ -251,6 +251,15 @@ fn explain_says_what_the_next_pods_of_a_workload_get_and_what_its_pods_have() {
     policy["spec"]["sidecars"][0]["image"] = json!(manifests::BUSYBOX_NEXT);
     namespace.apply_policy(&policy);
     said("outdated");
+
+    let pods = namespace.pods("api");
+    let [pod] = pods.as_slice() else { panic!("there is one pod: {pods:?}") };
+    let failed = r#"{"status": {"phase": "Failed"}}"#;
+    let patch = ["patch", "pod", pod.name(), "--subresource=status", "--type=merge", "-p", failed];
+    namespace.kubectl(&patch);
+    let next = said("current");
+    assert_eq!(next["pods"]["running"], 1, "a pod that ended does not count: {next}");
+    assert!(namespace.ask(&["get", "pod", pod.name()]).succeeded, "it is still there");
 }
 
 #[test]
