@@ -1,8 +1,10 @@
 //! `kubectl sidecar rollout` and `catalog install`: the program steers the operator.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use e2e::{
     TestNamespace,
-    command::{kubectl_with, sidecar},
+    command::{kubectl, kubectl_with, sidecar},
     eventually, manifests,
 };
 use serde_json::{Value, json};
@@ -102,6 +104,36 @@ fn what_a_content_did_not_have_is_gone_after_an_undo() {
     assert_eq!(spec["pod"]["labels"], json!({"one": "1"}));
     assert_eq!(spec["volumes"], Value::Null);
     assert_eq!(status(&namespace)["revision"], first);
+}
+
+#[test]
+fn an_undo_holds_while_others_write_what_is_no_spec() {
+    let namespace = TestNamespace::create("cli-undo-busy");
+    let first = policy(json!({}));
+    namespace.apply_policy(&first);
+    namespace.apply_policy(&with_image(&first, manifests::BUSYBOX_NEXT));
+    rollout(&namespace, &["status", "watcher", "--timeout", "90s"]);
+    let (is_over, name) = (AtomicBool::new(false), namespace.name());
+    std::thread::scope(|scope| {
+        // As the operator does all through a rollout.
+        scope.spawn(|| {
+            for number in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let note = format!("e2e.sidecarpolicy.dev/number={number}");
+                let annotate = ["annotate", "--overwrite", "scp/watcher", &note, "-n", name];
+                let _ = kubectl(&annotate).expect_success();
+            }
+        });
+        let undone: Vec<_> =
+            (0..20).map(|_| sidecar(&["rollout", "undo", "watcher", "-n", name])).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for undone in undone {
+            let told = undone.expect_success();
+            assert!(told.contains("rolled back to revision"), "{told}");
+        }
+    });
 }
 
 #[test]
