@@ -390,6 +390,33 @@ fn whoever_lacks_a_right_hears_which_one_and_how_to_check_it() {
 }
 
 #[test]
+fn what_somebody_may_not_see_of_policies_is_neither_missing_nor_unchanged() {
+    let namespace = TestNamespace::create("cli-hidden");
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let kubeconfig = kubeconfig_of_nobody(&namespace);
+    let told =
+        |arguments: &[&str]| ask(&namespace, &[arguments, &["--kubeconfig", &kubeconfig]].concat());
+    give(&namespace, "get,list", "sidecarpolicies.sidecarpolicy.dev", false);
+    eventually("policies of the namespace are shown", DEADLINE, || {
+        let shown = told(&["status", "watcher"]);
+        if shown.succeeded { Ok(()) } else { Err(shown.errors) }
+    });
+    let watched = told(&["status", "--watch"]);
+    assert_eq!(watched.code, Some(2), "{watched:?}");
+    let may_not = "you may not watch sidecarpolicies in the namespace";
+    assert!(watched.errors.contains(may_not), "{watched:?}");
+    for (arguments, verb) in [
+        (&["status", "mesh"][..], "list"),
+        (&["status", "cluster/mesh"], "list"),
+        (&["rollout", "history", "mesh"], "get"),
+    ] {
+        let told = told(arguments).expect_failure();
+        let asked = format!("auth can-i {verb} clustersidecarpolicies.sidecarpolicy.dev");
+        assert!(told.contains(&asked), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn whoever_may_view_a_namespace_may_read_its_policies() {
     let namespace = TestNamespace::create("cli-view");
     let account = format!("{}:default", namespace.name());
