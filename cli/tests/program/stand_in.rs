@@ -36,8 +36,10 @@ impl StandIn {
                     let mut requests = BufReader::new(&stream);
                     while let Some(request) = read(&mut requests) {
                         let (status, body) = answer(&answers, &request);
-                        while status == 0 {
-                            thread::park();
+                        if status == 0 {
+                            loop {
+                                thread::park();
+                            }
                         }
                         let length = body.len();
                         let answer = format!(
