@@ -1,6 +1,8 @@
 //! `kubectl sidecar rollout` and `catalog install`, as far as they need no cluster, or one that answers as
 //! none can be made to at will.
 
+use std::time::{Duration, Instant};
+
 use inject::PolicyId;
 use serde_json::{Value, json};
 
@@ -178,7 +180,13 @@ fn the_timeout_of_a_rollout_is_kept_whatever_the_api_server_does() {
     let under_way = policy(1, "log:1", &progressing("RollingOut"));
     let silent = [(POLICY, 200, &*under_way), (POLICY, 0, "")];
     let wait = ["rollout", "status", "log", "--timeout", "2s"];
+    let begun = Instant::now();
     let ended = ask("rollout_silent", &silent, &wait);
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(30),
+        "{took:?}: silence is borne for longer, without a timeout"
+    );
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.output.contains("is not done, and time is up"), "{ended:?}");
     let told = ask("rollout_mute", &silent[1..], &wait).complaint();
