@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::Read};
 
 use crate::{
     arguments::{Asked, Files},
-    cluster::{self, Cluster, Installation, Reference, Resource, StoredPolicies, USUAL_NAMESPACE},
+    cluster::{self, Cluster, Reference, Resource, StoredPolicies, USUAL_NAMESPACE},
     commands::{Error, Streams},
     document::Node,
     facts::Facts,
@@ -113,21 +113,21 @@ impl Inquiry {
             let read = read_policies(&asked.policy, namespace, streams.input)?;
             StoredPolicies::given(read.set)
         };
-        let (described, installation) =
+        let (described, installed) =
             futures::try_join!(cluster.namespaces(&names), cluster.installation())?;
-        if let Some(other) = installation.as_ref().and_then(Installation::other_version) {
-            writeln!(streams.messages, "{other}")?;
+        if let Some(note) = installed.note() {
+            writeln!(streams.messages, "{note}")?;
         }
+        let installation = installed.seen();
         let mut facts =
             Facts::new(policies.set.clone(), namespace, documents).with_namespaces(described);
         if !references.is_empty() {
             facts = facts.of_stored_objects();
         }
-        if let Some(installation) = &installation {
+        if let Some(installation) = installation {
             facts = facts.with_exclusions(installation.exclusions());
         }
-        let operator_namespace =
-            installation.as_ref().map_or(USUAL_NAMESPACE, |found| &found.namespace);
+        let operator_namespace = installation.map_or(USUAL_NAMESPACE, |found| &found.namespace);
         let (cluster, stored) = (&cluster, &policies.known);
         let around = Surroundings { cluster, facts: &facts, stored, operator_namespace, purpose };
         let mut subjects = subjects(documents);

@@ -16,21 +16,29 @@ impl Readiness {
     /// Of a policy of this generation.
     pub(crate) fn of(status: &PolicyStatus, generation: i64) -> Self {
         let unknown = |why: &str| Self { status: "Unknown".to_owned(), why: Some(why.to_owned()) };
-        match condition(status, "Ready") {
-            None => unknown("the operator has not looked at it yet"),
-            Some(ready) if ready.observed_generation.is_some_and(|seen| seen < generation) => {
-                unknown("the operator has not looked at its last change yet")
-            }
+        match current_condition(status, "Ready", generation) {
             Some(ready) => {
                 let why = (ready.status != "True").then(|| told(ready));
                 Self { status: ready.status.clone(), why }
             }
+            None if condition(status, "Ready").is_some() => {
+                unknown("the operator has not looked at its last change yet")
+            }
+            None => unknown("the operator has not looked at it yet"),
         }
     }
 }
 
-/// The condition of a kind.
-pub(crate) fn condition<'s>(status: &'s PolicyStatus, kind: &str) -> Option<&'s Condition> {
+/// The condition of a kind, if it speaks of this generation.
+pub(crate) fn current_condition<'s>(
+    status: &'s PolicyStatus,
+    kind: &str,
+    generation: i64,
+) -> Option<&'s Condition> {
+    condition(status, kind).filter(|found| found.observed_generation == Some(generation))
+}
+
+fn condition<'s>(status: &'s PolicyStatus, kind: &str) -> Option<&'s Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 

@@ -52,8 +52,8 @@ Examples:
 /// Put ready-made policies into a cluster, as they are.
 ///
 /// By server-side apply with the field manager kubectl-sidecar: what others set stays theirs, and where somebody else
-/// changed a field of the policy, the API server refuses and says which. Installing again takes over what is new in
-/// this version of the program.
+/// changed a field of the policy, the API server refuses and says which, unless conflicts are forced. Installing again
+/// takes over what is new in this version of the program.
 #[derive(Debug, Args)]
 #[command(after_help = INSTALL_EXAMPLES)]
 pub(crate) struct InstallArguments {
@@ -68,6 +68,10 @@ pub(crate) struct InstallArguments {
     /// Say what would be done: client only looks at what is there, server has the API server check it.
     #[arg(long, value_enum, default_value_t = DryRun::None)]
     pub(crate) dry_run: DryRun,
+
+    /// Take over the fields of the policy that others changed, or rollout undo.
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
 
     /// How the answer is written.
     #[arg(short, long, value_enum, default_value_t = ChangeFormat::Text)]

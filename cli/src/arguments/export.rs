@@ -35,6 +35,11 @@ pub(crate) struct ExportArguments {
     #[arg(short, long)]
     pub(crate) namespace: Option<String>,
 
+    /// Namespaces that no policy is to reach, besides kube-system, kube-node-lease, kube-public and
+    /// sidecar-policy-system; otherwise those of the installation, or no more for files.
+    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',')]
+    pub(crate) excluded_namespaces: Option<Vec<String>>,
+
     /// How the objects are written.
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub(crate) output: Format,

@@ -49,7 +49,19 @@ pub(crate) enum Error {
     )]
     NotServed { kind: &'static str, group: &'static str, version: &'static str, flags: String },
     #[error("the API server did not {right}: {said}")]
-    Refused { right: Right, said: String },
+    Refused {
+        right: Right,
+        /// HTTP status code; 0 if what answers is no API server.
+        code: u16,
+        said: String,
+    },
+    #[error("the API server did not {right}: {said}; --force-conflicts takes these fields over")]
+    Conflict { right: Right, said: String },
+    #[error(
+        "the API server did not {right}: kubectl sidecar rollout itself has changed {fields} since, to put an earlier \
+         revision back for instance; --force-conflicts goes over it"
+    )]
+    OwnConflict { right: Right, fields: String },
     #[error("{kind:?} is no kind that has pods; those are {known}")]
     UnknownKind { kind: String, known: String },
     #[error("the name of a {kind:?} is missing; write it as {kind}/NAME")]
@@ -110,6 +122,15 @@ impl Error {
         Self::Request(last_cause(error))
     }
 
+    /// Whether it may pass by itself: the API server restarts, or has too much to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => matches!(code, 0 | 429 | 500..),
+            _ => false,
+        }
+    }
+
     /// An answer that is not what it should be.
     pub(crate) fn answer(error: &serde_json::Error) -> Self {
         Self::Answer(manifests::without_position(error))
@@ -131,7 +152,7 @@ impl Cluster {
                     Error::NotServed { kind, group, version, flags }
                 }
                 404 => Error::NotFound { right, flags },
-                _ => Error::Refused { right, said: status.message },
+                code => Error::Refused { right, code, said: status.message },
             },
             kube::Error::Auth(error) => Error::Credentials(of_credentials(&error)),
             kube::Error::SerdeError(error) => Error::answer(&error),

@@ -24,15 +24,45 @@ pub(crate) struct Installation {
     excluded: Vec<String>,
 }
 
-impl Cluster {
-    /// The installation; `None` if there is none, or none that this person may see. Without it, answers
-    /// rest on the conventions.
-    pub(crate) async fn installation(&self) -> Result<Option<Installation>, Error> {
-        match self.own_deployments(None).await {
-            Ok(deployments) => Ok(deployments.iter().find_map(Installation::of_webhook)),
-            Err(Error::Forbidden { .. }) => Ok(None),
-            Err(error) => Err(error),
+/// What a person sees of the installation. Without it, answers rest on the conventions.
+#[derive(Debug)]
+pub(crate) enum Installed {
+    Here(Installation),
+    Nowhere,
+    /// Nobody lets this person look: `Error::Forbidden`.
+    Hidden(Error),
+}
+
+impl Installed {
+    /// The installation, where it is seen.
+    pub(crate) fn seen(&self) -> Option<&Installation> {
+        match self {
+            Self::Here(installation) => Some(installation),
+            Self::Nowhere | Self::Hidden(_) => None,
         }
+    }
+
+    /// What people should know of answers that depend on it.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Here(installation) => installation.other_version(),
+            Self::Nowhere => None,
+            Self::Hidden(error) => Some(format!(
+                "where the operator is, its version and the namespaces that no policy reaches are not known: {error}"
+            )),
+        }
+    }
+}
+
+impl Cluster {
+    /// The installation, as far as this person may see it.
+    pub(crate) async fn installation(&self) -> Result<Installed, Error> {
+        let (deployments, hidden) = match self.deployments_of_all().await {
+            Err(error @ Error::Forbidden { .. }) => return Ok(Installed::Hidden(error)),
+            listed => listed?,
+        };
+        let found = deployments.iter().find_map(Installation::of_webhook).map(Installed::Here);
+        Ok(found.or(hidden.map(Installed::Hidden)).unwrap_or(Installed::Nowhere))
     }
 
     /// The Deployments of the chart: in this namespace, in all, or in the usual one for a person who
@@ -41,11 +71,21 @@ impl Cluster {
         &self,
         namespace: Option<&str>,
     ) -> Result<Vec<Node>, Error> {
-        match self.list(&Resource::DEPLOYMENT, namespace, Some(OURS)).await {
-            Err(Error::Forbidden { .. }) if namespace.is_none() => {
-                self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
+        match namespace {
+            Some(_) => self.list(&Resource::DEPLOYMENT, namespace, Some(OURS)).await,
+            None => Ok(self.deployments_of_all().await?.0),
+        }
+    }
+
+    /// The Deployments of the chart in all namespaces; for a person who may not see all, those in the usual
+    /// one, and why there may be others.
+    async fn deployments_of_all(&self) -> Result<(Vec<Node>, Option<Error>), Error> {
+        let list = |namespace| self.list(&Resource::DEPLOYMENT, namespace, Some(OURS));
+        match list(None).await {
+            Err(error @ Error::Forbidden { .. }) => {
+                Ok((list(Some(USUAL_NAMESPACE)).await?, Some(error)))
             }
-            listed => listed,
+            listed => Ok((listed?, None)),
         }
     }
 }
@@ -74,7 +114,7 @@ impl Installation {
     }
 
     /// What people should know if the operator is not of this program's version.
-    pub(crate) fn other_version(&self) -> Option<String> {
+    fn other_version(&self) -> Option<String> {
         let own = env!("CARGO_PKG_VERSION");
         let version = self.version.as_deref().filter(|version| *version != own)?;
         Some(format!(

@@ -16,9 +16,11 @@ mod writes;
 
 pub(crate) use connection::{Cluster, run};
 pub(crate) use error::{Error, Right};
-pub(crate) use installation::{Installation, USUAL_NAMESPACE};
+pub(crate) use installation::{Installation, Installed, USUAL_NAMESPACE};
+pub(crate) use objects::Selection;
 pub(crate) use policies::{Absence, PolicyObjects, StoredPolicies, StoredPolicy};
 pub(crate) use policy_name::{PolicyName, Scope};
 pub(crate) use reference::Reference;
 pub(crate) use resource::Resource;
 pub(crate) use revisions::Revision;
+pub(crate) use writes::Applying;

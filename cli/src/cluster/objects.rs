@@ -13,6 +13,15 @@ use crate::document::{Node, Value};
 /// Objects of one answer; as many as kubectl asks for at once.
 const PAGE: u32 = 500;
 
+/// Which objects are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Selection<'a> {
+    /// A label selector, as a query has it.
+    pub(crate) labels: Option<&'a str>,
+    /// A field selector, as a query has it.
+    pub(crate) fields: Option<&'a str>,
+}
+
 impl Cluster {
     /// An object by its name. The namespace counts for kinds that have one.
     pub(crate) async fn get(
@@ -56,12 +65,24 @@ impl Cluster {
         namespace: Option<&str>,
         labels: Option<&str>,
     ) -> Result<Vec<Node>, Error> {
+        self.list_each(resource, namespace, Selection { labels, fields: None }, Some).await
+    }
+
+    /// What is taken of each object of a namespace, or of all: there may be more than fit into memory as a whole.
+    pub(crate) async fn list_each<T>(
+        &self,
+        resource: &'static Resource,
+        namespace: Option<&str>,
+        selection: Selection<'_>,
+        mut take: impl FnMut(Node) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         let namespace = namespace.filter(|_| resource.namespaced);
         let right =
             Right { verb: "list", resource, namespace: namespace.map(str::to_owned), name: None };
         let mut parameters = ListParams::default().limit(PAGE);
-        parameters.label_selector = labels.map(str::to_owned);
-        let mut objects = Vec::new();
+        parameters.label_selector = selection.labels.map(str::to_owned);
+        parameters.field_selector = selection.fields.map(str::to_owned);
+        let mut taken = Vec::new();
         loop {
             let request = Request::new(resource.path(namespace)).list(&parameters);
             let request = request.map_err(|error| Error::request(&error))?;
@@ -70,7 +91,7 @@ impl Cluster {
                 Err(kube::Error::Api(status))
                     if status.code == 410 && parameters.limit.is_some() =>
                 {
-                    objects.clear();
+                    taken.clear();
                     (parameters.limit, parameters.continue_token) = (None, None);
                     continue;
                 }
@@ -81,11 +102,11 @@ impl Cluster {
             for item in &page.items {
                 let object =
                     Node::from_json(item.get(), 1).map_err(|error| Error::answer(&error))?;
-                objects.push(named(object, resource));
+                taken.extend(take(named(object, resource)));
             }
             parameters.continue_token = page.metadata.next.filter(|token| !token.is_empty());
             if parameters.continue_token.is_none() {
-                return Ok(objects);
+                return Ok(taken);
             }
         }
     }

@@ -74,13 +74,28 @@ impl fmt::Display for Absence {
     }
 }
 
-/// Policies as a cluster stores them; `None` for a kind that this person may not read.
+/// Policies as a cluster stores them; `Error::Forbidden` for a kind that this person may not read.
 #[derive(Debug)]
 pub(crate) struct PolicyObjects {
-    pub(crate) of_cluster: Option<Vec<Node>>,
-    pub(crate) of_namespaces: Option<Vec<Node>>,
+    pub(crate) of_cluster: Result<Vec<Node>, Error>,
+    pub(crate) of_namespaces: Result<Vec<Node>, Error>,
+}
+
+impl PolicyObjects {
+    /// Those that could be read, of the cluster kind first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Node> {
+        self.of_cluster.iter().chain(&self.of_namespaces).flatten()
+    }
+
     /// What people should know of what is missing.
-    pub(crate) notes: Vec<String>,
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let hidden = [("the cluster kind", &self.of_cluster), ("namespaces", &self.of_namespaces)];
+        let told = hidden.iter().filter_map(|(kind, read)| {
+            let error = read.as_ref().err()?;
+            Some(format!("policies of {kind} are left out: {error}"))
+        });
+        told.collect()
+    }
 }
 
 /// What a cluster says of a policy.
@@ -113,15 +128,14 @@ impl Cluster {
         &self,
         namespaces: &BTreeSet<String>,
     ) -> Result<StoredPolicies, Error> {
-        let PolicyObjects { of_cluster, of_namespaces, notes } =
-            self.policy_objects(Some(namespaces)).await?;
+        let objects = self.policy_objects(Some(namespaces)).await?;
         let mut policies = StoredPolicies {
-            notes,
-            hides_cluster: of_cluster.is_none(),
-            hides_namespaced: of_namespaces.is_none(),
+            notes: objects.notes(),
+            hides_cluster: objects.of_cluster.is_err(),
+            hides_namespaced: objects.of_namespaces.is_err(),
             ..StoredPolicies::default()
         };
-        for object in of_cluster.iter().chain(&of_namespaces).flatten() {
+        for object in objects.all() {
             policies.add(object);
         }
         Ok(policies)
@@ -144,21 +158,13 @@ impl Cluster {
         );
         let of_namespaces = of_namespaces.map(|lists| lists.into_iter().flatten().collect());
         match (of_cluster, of_namespaces) {
-            (Err(error @ Error::Forbidden { .. }), Ok(objects)) => Ok(PolicyObjects {
-                of_cluster: None,
-                of_namespaces: Some(objects),
-                notes: vec![format!("policies of the cluster kind are left out: {error}")],
-            }),
-            (Ok(objects), Err(error @ Error::Forbidden { .. })) => Ok(PolicyObjects {
-                of_cluster: Some(objects),
-                of_namespaces: None,
-                notes: vec![format!("policies of namespaces are left out: {error}")],
-            }),
-            (of_cluster, of_namespaces) => Ok(PolicyObjects {
-                of_cluster: Some(of_cluster?),
-                of_namespaces: Some(of_namespaces?),
-                notes: Vec::new(),
-            }),
+            (of_cluster @ Err(Error::Forbidden { .. }), of_namespaces @ Ok(_))
+            | (of_cluster @ Ok(_), of_namespaces @ Err(Error::Forbidden { .. })) => {
+                Ok(PolicyObjects { of_cluster, of_namespaces })
+            }
+            (of_cluster, of_namespaces) => {
+                Ok(PolicyObjects { of_cluster: Ok(of_cluster?), of_namespaces: Ok(of_namespaces?) })
+            }
         }
     }
 
@@ -177,11 +183,9 @@ impl Cluster {
                 if let Some(found) = self.find(&Resource::SIDECAR_POLICY, namespace, name).await? {
                     return Ok((of_namespace, found));
                 }
-                match self.find(&Resource::CLUSTER_SIDECAR_POLICY, "", name).await {
-                    Ok(Some(found)) => return Ok((PolicyId::cluster(name), found)),
-                    // Who may not look among those of the cluster means one of the namespace.
-                    Ok(None) | Err(Error::Forbidden { .. }) => of_namespace,
-                    Err(error) => return Err(error),
+                match self.find(&Resource::CLUSTER_SIDECAR_POLICY, "", name).await? {
+                    Some(found) => return Ok((PolicyId::cluster(name), found)),
+                    None => of_namespace,
                 }
             }
         };

@@ -35,6 +35,20 @@ impl PolicyName {
         })
     }
 
+    /// Whether it can be a policy of the cluster kind.
+    pub(crate) fn can_be_of_cluster(&self) -> bool {
+        match self {
+            Self::Any(_) => true,
+            Self::Namespaced(_) => false,
+            Self::Full(policy) => policy.namespace.is_none(),
+        }
+    }
+
+    /// Whether it can be a policy of a namespace.
+    pub(crate) fn can_be_of_namespace(&self) -> bool {
+        matches!(self, Self::Any(_)) || !self.can_be_of_cluster()
+    }
+
     /// Whether it names this policy; `scope` is what is asked.
     pub(crate) fn names(&self, policy: &PolicyId, scope: &Scope) -> bool {
         let is_asked = || policy.namespace.as_ref().is_some_and(|name| scope.asks(name));

@@ -47,6 +47,11 @@ pub(crate) enum Error {
     UnusablePolicy { policy: String, problems: String },
     #[error("there is no policy {name}; -A looks in all namespaces, -n in another one")]
     NoPolicy { name: String },
+    #[error(
+        "the namespaces that no policy reaches are not known, and the exported ones would reach them: {0}; ask somebody \
+         who may, and name them with --excluded-namespaces ('' if there are none)"
+    )]
+    ExclusionsUnknown(cluster::Error),
     #[error(transparent)]
     Rollout(#[from] rollout::Error),
     #[error("--watch shows tables only; leave -o out")]

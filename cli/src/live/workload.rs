@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    cluster::{Cluster, Resource},
+    cluster::{Cluster, Resource, Selection},
     commands::Error,
     document::Node,
     live::RunningPod,
     objects::Identity,
 };
+
+/// Selects pods that have neither ended nor finished.
+const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// The pods of a workload that have neither ended nor finished.
 pub(super) async fn pods(cluster: &Cluster, workload: &Node) -> Result<Vec<RunningPod>, Error> {
@@ -23,9 +26,12 @@ pub(super) async fn pods(cluster: &Cluster, workload: &Node) -> Result<Vec<Runni
     };
     let makers: BTreeSet<String> = match between {
         Some((resource, selector)) => {
-            let made = cluster.list(resource, namespace, selector).await?;
-            let own = made.iter().filter(|made| controller(made) == Some(&uid));
-            own.filter_map(|made| self::uid(made).map(str::to_owned)).collect()
+            let selection = Selection { labels: selector, ..Selection::default() };
+            let own = |made: Node| {
+                self::uid(&made).filter(|_| controller(&made) == Some(&uid)).map(str::to_owned)
+            };
+            let made = cluster.list_each(resource, namespace, selection, own).await?;
+            made.into_iter().collect()
         }
         None => BTreeSet::from([uid]),
     };
@@ -36,16 +42,17 @@ pub(super) async fn pods(cluster: &Cluster, workload: &Node) -> Result<Vec<Runni
         let uids = makers.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         format!("batch.kubernetes.io/controller-uid in ({uids})")
     });
-    let pods = cluster.list(&Resource::POD, namespace, Some(&selector)).await?;
-    let own = pods.iter().filter(|pod| controller(pod).is_some_and(|uid| makers.contains(uid)));
-    Ok(own.filter(|pod| counts(pod)).map(RunningPod::of).collect())
+    let selection = Selection { labels: Some(&selector), fields: Some(UNFINISHED) };
+    let own = |pod: Node| {
+        let is_own = controller(&pod).is_some_and(|uid| makers.contains(uid));
+        (is_own && !is_ending(&pod)).then(|| RunningPod::of(&pod))
+    };
+    Ok(cluster.list_each(&Resource::POD, namespace, selection, own).await?)
 }
 
-/// Whether a pod counts: it has neither ended nor finished, nor is it about to.
-fn counts(pod: &Node) -> bool {
-    let phase = pod.descend(&["status", "phase"]).and_then(Node::text);
-    !matches!(phase, Some("Succeeded" | "Failed"))
-        && pod.descend(&["metadata", "deletionTimestamp"]).is_none()
+/// Whether a pod was told to end.
+fn is_ending(pod: &Node) -> bool {
+    pod.descend(&["metadata", "deletionTimestamp"]).is_some()
 }
 
 fn uid(object: &Node) -> Option<&str> {

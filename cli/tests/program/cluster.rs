@@ -52,6 +52,7 @@ fn without_a_cluster_people_hear_why_and_what_works() {
 }
 
 const POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/namespaces/shop/sidecarpolicies";
+const OTHER_POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/namespaces/bank/sidecarpolicies";
 const CLUSTER_POLICIES: &str = "/apis/sidecarpolicy.dev/v1alpha1/clustersidecarpolicies";
 const NAMESPACE: &str = "/api/v1/namespaces/shop";
 const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
@@ -111,6 +112,107 @@ fn strange_answers_of_an_api_server_are_told() {
         let folder = Folder::new("strange_answers").with("kubeconfig", cluster.kubeconfig);
         let ended = folder.run_with(&[("KUBECONFIG", "kubeconfig")], &["status"], "");
         let _ = write!(said, "{case}\n{}", ended.complaint());
+    }
+    insta::assert_snapshot!(said);
+}
+
+const REFUSED: &str = r#"{"code": 403, "reason": "Forbidden", "message": "it is secret"}"#;
+
+#[test]
+fn what_may_be_there_and_be_hidden_is_not_said_to_be_missing() {
+    let hidden_policy = format!("{CLUSTER_POLICIES}/mesh");
+    let answers = [
+        (POLICIES, 200, NONE),
+        (OTHER_POLICIES, 200, NONE),
+        (CLUSTER_POLICIES, 403, REFUSED),
+        (&*hidden_policy, 403, REFUSED),
+        (&format!("{POLICIES}/mesh"), 404, r#"{"code": 404, "details": {"name": "mesh"}}"#),
+    ];
+    let cluster = StandIn::start(&answers);
+    let folder = Folder::new("hidden_policies").with("kubeconfig", cluster.kubeconfig);
+    let ask = |arguments: &[&str]| {
+        folder.run_with(&[("KUBECONFIG", "kubeconfig")], arguments, "").complaint()
+    };
+    for (arguments, told) in [
+        (&["status", "mesh"][..], "you may not list clustersidecarpolicies"),
+        (&["status", "cluster/mesh"], "you may not list clustersidecarpolicies"),
+        (&["status", "scp/mesh"], "there is no policy scp/mesh"),
+        (&["status", "bank/mesh"], "there is no policy bank/mesh"),
+        (&["rollout", "history", "mesh"], "you may not get ClusterSidecarPolicy mesh"),
+        (&["rollout", "history", "scp/mesh"], "there is no SidecarPolicy shop/mesh"),
+    ] {
+        let said = ask(arguments);
+        let said = said.lines().last().unwrap_or_default();
+        assert!(said.starts_with(&format!("error: {told}")), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn who_may_not_watch_hears_it() {
+    let list = r#"{"metadata": {"resourceVersion": "7"}, "items": []}"#;
+    let unauthorized = r#"{"code": 401, "reason": "Unauthorized", "message": "Unauthorized"}"#;
+    for (case, refused, told) in [
+        ("403", (403, REFUSED), "you may not watch sidecarpolicies in the namespace shop"),
+        ("401", (401, unauthorized), "does not know who you are"),
+    ] {
+        let answers = [
+            (CLUSTER_POLICIES, 403, REFUSED),
+            (POLICIES, 200, list),
+            (POLICIES, 200, list),
+            // It may pass: the watch begins again.
+            (POLICIES, 500, r#"{"code": 500, "message": "etcd is asleep"}"#),
+            (POLICIES, refused.0, refused.1),
+        ];
+        let cluster = StandIn::start(&answers);
+        let folder = Folder::new("watch_refused").with("kubeconfig", cluster.kubeconfig);
+        let variables = [("KUBECONFIG", "kubeconfig")];
+        let ended = folder.run_with(&variables, &["status", "--watch"], "");
+        assert_eq!(ended.code, 2, "{case}: {ended:?}");
+        assert!(ended.messages.contains("begins again"), "{case}: {ended:?}");
+        assert!(ended.messages.contains(told), "{case}: {ended:?}");
+    }
+}
+
+#[test]
+fn that_the_installation_is_hidden_is_told() {
+    let usual = "/apis/apps/v1/namespaces/sidecar-policy-system/deployments";
+    let mesh = r#"{"apiVersion": "sidecarpolicy.dev/v1alpha1", "kind": "ClusterSidecarPolicy",
+        "metadata": {"name": "mesh", "uid": "u", "generation": 1},
+        "spec": {"sidecars": [{"name": "mesh", "image": "mesh:1"}]}}"#;
+    let mesh = (&*format!("{CLUSTER_POLICIES}/mesh"), 200, mesh);
+    let revisions = "/apis/apps/v1/namespaces/sidecar-policy-system/controllerrevisions";
+    let mut said = String::new();
+    for (case, deployments, usual_ones) in [
+        ("none", (200, NONE), (403, REFUSED)),
+        ("hidden", (403, REFUSED), (403, REFUSED)),
+        ("not in the usual namespace", (403, REFUSED), (200, NONE)),
+        ("in the usual namespace", (403, REFUSED), (200, NEWER[3].2)),
+    ] {
+        let answers = [
+            mesh,
+            (CLUSTER_POLICIES, 200, NONE),
+            (POLICIES, 200, NONE),
+            NEWER[2],
+            (DEPLOYMENTS, deployments.0, deployments.1),
+            (usual, usual_ones.0, usual_ones.1),
+            (revisions, 200, NONE),
+            ("/apis/apps/v1/namespaces/sidecars/controllerrevisions", 200, NONE),
+        ];
+        let cluster = StandIn::start(&answers);
+        let folder = Folder::new("hidden_installation")
+            .with("app.yaml", POD)
+            .with("kubeconfig", cluster.kubeconfig);
+        let export = ["export", "cluster/mesh", "--as", "mutating-admission-policy"];
+        for arguments in [
+            &["explain", "-f", "app.yaml"][..],
+            &["rollout", "history", "cluster/mesh"],
+            &export,
+            &[&export[..], &["--excluded-namespaces", ""]].concat(),
+        ] {
+            let ended = folder.run_with(&[("KUBECONFIG", "kubeconfig")], arguments, "");
+            let (code, messages) = (ended.code, ended.messages);
+            let _ = write!(said, "{case}: {} ({code})\n{messages}", arguments.join(" "));
+        }
     }
     insta::assert_snapshot!(said);
 }

@@ -124,3 +124,14 @@ fn an_excluded_namespace_is_not_reached() {
         &value(&cluster)["items"][0]["spec"]["matchConstraints"]["namespaceSelector"].to_string();
     assert!(selector.contains("kube-system"), "{selector}");
 }
+
+#[test]
+fn namespaces_that_people_exclude_are_not_reached() {
+    let excluded = ["--excluded-namespaces", "legacy,batch", "-o", "json"];
+    let cluster = export("export_named", &policy("mesh", ""), &excluded).printed();
+    let selector =
+        &value(&cluster)["items"][0]["spec"]["matchConstraints"]["namespaceSelector"].to_string();
+    for namespace in ["legacy", "batch", "kube-system", "sidecar-policy-system"] {
+        assert!(selector.contains(&format!("\"{namespace}\"")), "{namespace}: {selector}");
+    }
+}

@@ -251,6 +251,15 @@ fn explain_says_what_the_next_pods_of_a_workload_get_and_what_its_pods_have() {
     policy["spec"]["sidecars"][0]["image"] = json!(manifests::BUSYBOX_NEXT);
     namespace.apply_policy(&policy);
     said("outdated");
+
+    let pods = namespace.pods("api");
+    let [pod] = pods.as_slice() else { panic!("there is one pod: {pods:?}") };
+    let failed = r#"{"status": {"phase": "Failed"}}"#;
+    let patch = ["patch", "pod", pod.name(), "--subresource=status", "--type=merge", "-p", failed];
+    namespace.kubectl(&patch);
+    let next = said("current");
+    assert_eq!(next["pods"]["running"], 1, "a pod that ended does not count: {next}");
+    assert!(namespace.ask(&["get", "pod", pod.name()]).succeeded, "it is still there");
 }
 
 #[test]
@@ -378,6 +387,33 @@ fn whoever_lacks_a_right_hears_which_one_and_how_to_check_it() {
         let answer = ask(&namespace, &question);
         if answer.succeeded { Ok(()) } else { Err(answer.errors) }
     });
+}
+
+#[test]
+fn what_somebody_may_not_see_of_policies_is_neither_missing_nor_unchanged() {
+    let namespace = TestNamespace::create("cli-hidden");
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let kubeconfig = kubeconfig_of_nobody(&namespace);
+    let told =
+        |arguments: &[&str]| ask(&namespace, &[arguments, &["--kubeconfig", &kubeconfig]].concat());
+    give(&namespace, "get,list", "sidecarpolicies.sidecarpolicy.dev", false);
+    eventually("policies of the namespace are shown", DEADLINE, || {
+        let shown = told(&["status", "watcher"]);
+        if shown.succeeded { Ok(()) } else { Err(shown.errors) }
+    });
+    let watched = told(&["status", "--watch"]);
+    assert_eq!(watched.code, Some(2), "{watched:?}");
+    let may_not = "you may not watch sidecarpolicies in the namespace";
+    assert!(watched.errors.contains(may_not), "{watched:?}");
+    for (arguments, verb) in [
+        (&["status", "mesh"][..], "list"),
+        (&["status", "cluster/mesh"], "list"),
+        (&["rollout", "history", "mesh"], "get"),
+    ] {
+        let told = told(arguments).expect_failure();
+        let asked = format!("auth can-i {verb} clustersidecarpolicies.sidecarpolicy.dev");
+        assert!(told.contains(&asked), "{arguments:?}: {told}");
+    }
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! `kubectl sidecar rollout` and `catalog install`: the program steers the operator.
 
-use e2e::{TestNamespace, command::sidecar, eventually, manifests};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use e2e::{
+    TestNamespace,
+    command::{kubectl, kubectl_with, sidecar},
+    eventually, manifests,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -101,6 +107,36 @@ fn what_a_content_did_not_have_is_gone_after_an_undo() {
 }
 
 #[test]
+fn an_undo_holds_while_others_write_what_is_no_spec() {
+    let namespace = TestNamespace::create("cli-undo-busy");
+    let first = policy(json!({}));
+    namespace.apply_policy(&first);
+    namespace.apply_policy(&with_image(&first, manifests::BUSYBOX_NEXT));
+    rollout(&namespace, &["status", "watcher", "--timeout", "90s"]);
+    let (is_over, name) = (AtomicBool::new(false), namespace.name());
+    std::thread::scope(|scope| {
+        // As the operator does all through a rollout.
+        scope.spawn(|| {
+            for number in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let note = format!("e2e.sidecarpolicy.dev/number={number}");
+                let annotate = ["annotate", "--overwrite", "scp/watcher", &note, "-n", name];
+                let _ = kubectl(&annotate).expect_success();
+            }
+        });
+        let undone: Vec<_> =
+            (0..20).map(|_| sidecar(&["rollout", "undo", "watcher", "-n", name])).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for undone in undone {
+            let told = undone.expect_success();
+            assert!(told.contains("rolled back to revision"), "{told}");
+        }
+    });
+}
+
+#[test]
 fn ready_made_policies_are_installed() {
     let namespace = TestNamespace::create("cli-install");
     let install = |more: &[&str]| {
@@ -126,8 +162,36 @@ fn ready_made_policies_are_installed() {
     namespace.kubectl(&["patch", "scp/log-shipper", "--type=merge", "--patch", patch]);
     let conflict = refused(&namespace, &["catalog", "install", "log-shipper"]);
     assert!(conflict.contains("conflict") && conflict.contains("podSelector"), "{conflict}");
+    let would = install(&["--force-conflicts", "--dry-run", "server"]);
+    assert!(would.contains("log-shipper configured"), "{would}");
     let missing = sidecar(&["catalog", "install", "log-shipper", "-n", "no-such-namespace"]);
     assert!(missing.errors.contains("\"no-such-namespace\" not found"), "{}", missing.errors);
+}
+
+#[test]
+fn a_ready_made_policy_is_installed_over_an_undo_by_force_only() {
+    let namespace = TestNamespace::create("cli-install-undo");
+    let install = ["catalog", "install", "log-shipper", "-n", namespace.name()];
+    let print = sidecar(&["catalog", "show", "log-shipper"]).expect_success();
+    // An earlier version of the catalogue, installed by the program of that time.
+    let earlier = print.replace("image: ", "image: registry.example/");
+    assert_ne!(earlier, print);
+    let apply = ["apply", "--server-side", "--field-manager=kubectl-sidecar", "-f", "-"];
+    let apply = [&apply[..], &["-n", namespace.name()]].concat();
+    let _ = kubectl_with(&apply, &earlier).expect_success();
+    namespace.wait_for_policy("scp/log-shipper");
+    let installed = sidecar(&install).expect_success();
+    assert!(installed.ends_with("log-shipper configured\n"), "{installed}");
+    rollout(&namespace, &["status", "log-shipper", "--timeout", "90s"]);
+    let undone = rollout(&namespace, &["undo", "log-shipper"]);
+    assert!(undone.contains("rolled back to revision"), "{undone}");
+    let kept = refused(&namespace, &["catalog", "install", "log-shipper"]);
+    assert!(kept.contains("rollout itself has changed"), "{kept}");
+    assert!(kept.contains(r#"spec.sidecars[name="log-shipper"].image"#), "{kept}");
+    let forced = sidecar(&[&install[..], &["--force-conflicts"]].concat()).expect_success();
+    assert!(forced.ends_with("log-shipper configured\n"), "{forced}");
+    let again = sidecar(&install).expect_success();
+    assert!(again.ends_with("log-shipper unchanged\n"), "{again}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Ending, Error, Streams, find};
 use crate::{
     arguments::{DryRun, InstallArguments},
     catalog::ReadyMade,
-    cluster::{self, Cluster, Resource},
+    cluster::{self, Applying, Cluster, Resource},
     document::Node,
     manifests::{self, STANDARD_INPUT},
     output::{ChangeFormat, Structured, write_structured},
@@ -26,7 +26,7 @@ pub(super) fn run(
         let mut objects = Vec::with_capacity(wanted.len());
         for ready_made in wanted {
             let policy = Installed::new(ready_made, arguments, &cluster)?;
-            let (change, object) = policy.install(&cluster, arguments.dry_run).await?;
+            let (change, object) = policy.install(&cluster, arguments).await?;
             let dry_run = match arguments.dry_run {
                 DryRun::None => "",
                 DryRun::Client => " (dry run)",
@@ -93,7 +93,7 @@ impl Installed {
     async fn install(
         &self,
         cluster: &Cluster,
-        dry_run: DryRun,
+        &InstallArguments { dry_run, force_conflicts, .. }: &InstallArguments,
     ) -> Result<(&'static str, Value), Error> {
         let (resource, name) = (self.resource(), &self.id.name);
         let namespace = self.id.namespace.as_deref();
@@ -103,8 +103,8 @@ impl Installed {
         let after = if dry_run == DryRun::Client {
             self.object.clone()
         } else {
-            let is_dry = dry_run == DryRun::Server;
-            cluster.apply(resource, namespace, name, self.object.clone(), is_dry).await?
+            let how = Applying { dry_run: dry_run == DryRun::Server, force_conflicts };
+            cluster.apply(resource, namespace, name, self.object.clone(), how).await?
         };
         let change = match &before {
             None => "created",

@@ -11,7 +11,7 @@ use super::{
     finding::{Check, Finding},
     look::{DryRun, Look},
 };
-use crate::cluster::{Error, Resource, StoredPolicies};
+use crate::cluster::{Error, Installation, Resource, StoredPolicies};
 
 const GROUP: &str = "Pods";
 const NAME: &str = "kubectl-sidecar-check";
@@ -62,8 +62,8 @@ async fn facts(look: &Look, namespace: &str) -> Result<Option<Facts>, Error> {
     let names: BTreeSet<String> = [namespace.to_owned()].into();
     let found = look.cluster.namespaces(&names).await?;
     let Some(namespace) = found.into_iter().next() else { return Ok(None) };
-    let installation = look.cluster.installation().await?;
-    let exclusions = installation.map(|found| found.exclusions()).unwrap_or_default();
+    let installed = look.cluster.installation().await?;
+    let exclusions = installed.seen().map(Installation::exclusions).unwrap_or_default();
     let policies = look.cluster.policies(&names).await?;
     Ok(Some(Facts { namespace, exclusions, policies }))
 }

@@ -26,7 +26,7 @@ pub(super) async fn run(
     streams: &mut Streams<'_>,
 ) -> Result<Ending, CommandError> {
     let target = Target::find(&arguments.named).await?;
-    let revisions = target.revisions().await?;
+    let revisions = target.revisions(streams).await?;
     if let Some(wanted) = &arguments.revision {
         let revision = find(&revisions, wanted, &target)?;
         let form = match arguments.output {

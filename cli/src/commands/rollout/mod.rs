@@ -22,6 +22,23 @@ pub(crate) enum Error {
          spec.revisionHistoryLimit says how many are kept"
     )]
     NothingEarlier { policy: String },
+    #[error(
+        "it cannot be told which revision {policy} has now: the operator is of another version than this program, and \
+         has not accepted the last change; wait until it has, or name the revision to go back to with --to-revision"
+    )]
+    CurrentUnknown { policy: String },
+    #[error(
+        "the revisions of {policy} have {fields}, which this program does not know and so could not put back: the \
+         operator in the cluster is newer; use the program of its version"
+    )]
+    UnknownContent { policy: String, fields: String },
+    #[error("the API server has not answered for {seconds} s")]
+    NoAnswer { seconds: u64 },
+    #[error(
+        "{policy} was changed by somebody else meanwhile, so nothing was put back; look at what it is now, and run \
+         it again"
+    )]
+    ChangedMeanwhile { policy: String },
 }
 
 /// Follows or steers the rollout of a policy.

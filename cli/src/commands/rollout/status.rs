@@ -2,45 +2,50 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crds::{PodCounts, PolicyStatus};
 use serde::Serialize;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{
-    CommandError, Ending, Streams,
-    target::{Target, condition},
-};
+use super::{CommandError, Ending, Error, Streams, target::Target};
 use crate::{
     arguments::RolloutStatusArguments,
-    cluster,
     output::{styles, write_structured},
+    readiness::current_condition,
 };
 
 /// How often the policy is read anew. A watch would take a right more than to read it.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often in a row the API server may not answer, as while it restarts.
-const UNANSWERED: u32 = 30;
+/// How long the API server may not answer, as while it restarts.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the rollout of a policy is done, and says how it ended.
 pub(super) async fn run(
     arguments: &RolloutStatusArguments,
     streams: &mut Streams<'_>,
 ) -> Result<Ending, CommandError> {
-    let mut target = Target::find(&arguments.named).await?;
-    let uid = target.object["metadata"]["uid"].clone();
-    let deadline = Some(arguments.timeout).filter(|timeout| !timeout.is_zero());
-    let deadline = deadline.map(|timeout| Instant::now() + timeout);
+    let timeout = Some(arguments.timeout).filter(|timeout| !timeout.is_zero());
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let is_up = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let at_most = |moment| deadline.map_or(moment, |deadline| deadline.min(moment));
+    let find = Target::find(&arguments.named);
+    let mut target = match deadline {
+        Some(deadline) => timeout_at(deadline, find)
+            .await
+            .map_err(|_| Error::NoAnswer { seconds: arguments.timeout.as_secs() })??,
+        None => find.await?,
+    };
+    let mut uid = target.object["metadata"]["uid"].clone();
+    let mut answered = Instant::now();
     let shows_progress = io::stderr().is_terminal();
     let mut shown = String::new();
-    let mut unanswered = 0;
     loop {
         let standing = Standing::of(&target.status(), target.generation());
-        let is_up = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if standing.state != State::UnderWay || arguments.no_wait || is_up {
-            let is_up = is_up && standing.state == State::UnderWay;
-            write(&target, &standing, is_up, arguments, streams)?;
+        if standing.state != State::UnderWay || arguments.no_wait || is_up() {
+            let timed_out = standing.state == State::UnderWay && is_up();
+            write(&target, &standing, timed_out, arguments, streams)?;
             let is_done = standing.state == State::Done;
             return Ok(if is_done { Ending::Clean } else { Ending::Findings });
         }
@@ -48,20 +53,22 @@ pub(super) async fn run(
             shown = standing.text();
             writeln!(streams.messages, "waiting: {shown}")?;
         }
-        tokio::time::sleep(PAUSE).await;
-        match target.read().await {
-            Ok(()) => unanswered = 0,
-            Err(CommandError::Cluster(cluster::Error::Unreachable { .. }))
-                if unanswered < UNANSWERED =>
+        sleep_until(at_most(Instant::now() + PAUSE)).await;
+        let patience = answered + SILENCE;
+        match timeout_at(at_most(patience), target.read()).await {
+            Ok(Ok(())) => answered = Instant::now(),
+            Ok(Err(CommandError::Cluster(error)))
+                if error.may_pass() && Instant::now() < patience =>
             {
-                unanswered += 1;
                 continue;
             }
-            Err(error) => return Err(error),
+            Ok(Err(error)) => return Err(error),
+            Err(_) if is_up() => continue,
+            Err(_) => return Err(Error::NoAnswer { seconds: SILENCE.as_secs() }.into()),
         }
         if target.object["metadata"]["uid"] != uid {
+            uid = target.object["metadata"]["uid"].clone();
             writeln!(streams.messages, "the policy was deleted and made anew; going on with that")?;
-            return Box::pin(run(arguments, streams)).await;
         }
     }
 }
@@ -92,7 +99,7 @@ impl Standing {
             message: message.to_owned(),
             pods: status.pods.clone(),
         };
-        let found = |kind| condition(status, kind, generation);
+        let found = |kind| current_condition(status, kind, generation);
         if let Some(accepted) = found("Accepted").filter(|accepted| accepted.status == "False") {
             return standing(State::Stopped, &accepted.reason, &accepted.message);
         }

@@ -2,17 +2,15 @@
 
 use crds::PolicyStatus;
 use inject::PolicyId;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::params::Patch;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::CommandError;
+use super::{CommandError, Streams};
 use crate::{
     arguments::NamedPolicy,
-    cluster::{self, Cluster, PolicyName, Resource, Revision, USUAL_NAMESPACE},
+    cluster::{self, Cluster, Installed, PolicyName, Resource, Revision, USUAL_NAMESPACE},
     document::Node,
-    readiness,
 };
 
 /// A policy of a cluster.
@@ -48,12 +46,19 @@ impl Target {
     }
 
     /// The contents that are kept of it, the oldest first.
-    pub(super) async fn revisions(&self) -> Result<Vec<Revision>, CommandError> {
-        let namespace = match self.policy.namespace {
-            Some(_) => None,
-            None => self.cluster.installation().await?.map(|installation| installation.namespace),
+    pub(super) async fn revisions(
+        &self,
+        streams: &mut Streams<'_>,
+    ) -> Result<Vec<Revision>, CommandError> {
+        // Where the operator is, counts for the cluster kind only.
+        let installed = match self.policy.namespace {
+            Some(_) => Installed::Nowhere,
+            None => self.cluster.installation().await?,
         };
-        let namespace = namespace.as_deref().unwrap_or(USUAL_NAMESPACE);
+        if let Some(note) = installed.note() {
+            writeln!(streams.messages, "{note}")?;
+        }
+        let namespace = installed.seen().map_or(USUAL_NAMESPACE, |found| &found.namespace);
         let uid = self.object["metadata"]["uid"].as_str().unwrap_or_default();
         Ok(self.cluster.revisions(&self.policy, uid, namespace).await?)
     }
@@ -82,16 +87,6 @@ impl Target {
     fn resource(&self) -> &'static Resource {
         Resource::of_policy(&self.policy)
     }
-}
-
-/// A condition that speaks of the current generation.
-pub(super) fn condition<'s>(
-    status: &'s PolicyStatus,
-    kind: &str,
-    generation: i64,
-) -> Option<&'s Condition> {
-    let found = readiness::condition(status, kind);
-    found.filter(|condition| condition.observed_generation == Some(generation))
 }
 
 fn value(node: &Node) -> Result<Value, cluster::Error> {

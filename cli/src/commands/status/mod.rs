@@ -84,30 +84,36 @@ impl Question {
     /// Reads the policies.
     async fn read(&self, streams: &mut Streams<'_>) -> Result<Read, Error> {
         let namespaces = self.scope.namespaces(&self.names);
-        let PolicyObjects { of_cluster, of_namespaces, notes } =
-            self.cluster.policy_objects(namespaces.as_ref()).await?;
-        for note in &notes {
+        let objects = self.cluster.policy_objects(namespaces.as_ref()).await?;
+        let states = objects.all().filter_map(State::of).filter(|state| self.asks(state));
+        let states: Vec<State> = states.collect();
+        let is_there =
+            |name: &PolicyName| states.iter().any(|state| name.names(&state.policy, &self.scope));
+        if let Some(name) = self.names.iter().find(|name| !is_there(name)) {
+            return Err(not_found(name, objects));
+        }
+        for note in objects.notes() {
             writeln!(streams.messages, "{note}")?;
         }
-        let objects = of_cluster.iter().chain(&of_namespaces).flatten();
-        let states: Vec<State> =
-            objects.filter_map(State::of).filter(|state| self.asks(state)).collect();
-        for name in &self.names {
-            if !states.iter().any(|state| name.names(&state.policy, &self.scope)) {
-                return Err(Error::NoPolicy { name: name.to_string() });
-            }
-        }
-        Ok(Read {
-            states,
-            of_cluster: of_cluster.is_some(),
-            of_namespaces: of_namespaces.is_some(),
-        })
+        let PolicyObjects { of_cluster, of_namespaces } = objects;
+        Ok(Read { states, of_cluster: of_cluster.is_ok(), of_namespaces: of_namespaces.is_ok() })
     }
 
     /// Whether a policy is asked about.
     fn asks(&self, state: &State) -> bool {
         self.names.is_empty()
             || self.names.iter().any(|name| name.names(&state.policy, &self.scope))
+    }
+}
+
+/// Why a policy was not found: there is none, or this person may not read those of its kind.
+fn not_found(name: &PolicyName, objects: PolicyObjects) -> Error {
+    match objects {
+        PolicyObjects { of_cluster: Err(error), .. } if name.can_be_of_cluster() => error.into(),
+        PolicyObjects { of_namespaces: Err(error), .. } if name.can_be_of_namespace() => {
+            error.into()
+        }
+        _ => Error::NoPolicy { name: name.to_string() },
     }
 }
 

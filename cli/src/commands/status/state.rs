@@ -8,7 +8,7 @@ use crate::{
     document::Node,
     manifests,
     objects::Identity,
-    readiness::{Readiness, condition, told},
+    readiness::{Readiness, current_condition, told},
 };
 
 /// How a policy stands.
@@ -50,7 +50,7 @@ impl State {
 
     /// What keeps its rollout from going on.
     pub(super) fn stopped(&self) -> Option<String> {
-        let progressing = condition(&self.status, "Progressing");
+        let progressing = current_condition(&self.status, "Progressing", self.generation);
         progressing.filter(|found| found.status == "False").map(told)
     }
 
@@ -104,5 +104,18 @@ mod tests {
         let other = state(r#"{"pods": "many"}"#);
         assert_eq!(other.status, PolicyStatus::default());
         assert!(other.note.is_some_and(|note| note.contains("cannot be read")));
+    }
+
+    #[test]
+    fn a_rollout_stopped_by_a_word_about_the_last_change() {
+        let stopped = |generation: i64| {
+            state(&format!(
+                r#"{{"conditions": [{{"type": "Progressing", "status": "False", "reason": "Why", "message": "so",
+                    "observedGeneration": {generation}, "lastTransitionTime": "2026-01-01T00:00:00Z"}}]}}"#
+            ))
+            .stopped()
+        };
+        assert_eq!(stopped(2).as_deref(), Some("Why: so"));
+        assert_eq!(stopped(1), None);
     }
 }

@@ -21,6 +21,7 @@ use super::{
     table,
 };
 use crate::{
+    cluster::{self, Cluster, Resource, Right},
     commands::{Ending, Error, Streams},
     document::Node,
     output::Cell,
@@ -59,6 +60,9 @@ pub(super) async fn follow(
         let event = match event {
             Ok(event) => event,
             Err(error) => {
+                if let Some(refusal) = watches[position].refusal(&error, &question.cluster) {
+                    return Err(refusal.into());
+                }
                 if !interrupted {
                     writeln!(
                         streams.messages,
@@ -142,6 +146,27 @@ fn watches(question: &Question, read: &Read) -> Vec<Watched> {
 impl Watched {
     fn events(&self) -> impl Stream<Item = Result<Event<DynamicObject>, watcher::Error>> + Send {
         watcher(self.api.clone(), Config::default()).default_backoff()
+    }
+
+    /// What ends the watch: that this person may not read or watch. Everything else may pass.
+    fn refusal(&self, error: &watcher::Error, cluster: &Cluster) -> Option<cluster::Error> {
+        let (verb, status) = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) => ("list", status),
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status))
+            | watcher::Error::WatchError(status) => ("watch", status),
+            _ => return None,
+        };
+        if !matches!(status.code, 401 | 403) {
+            return None;
+        }
+        let resource = if self.of_cluster {
+            &Resource::CLUSTER_SIDECAR_POLICY
+        } else {
+            &Resource::SIDECAR_POLICY
+        };
+        let right = Right { verb, resource, namespace: self.namespace.clone(), name: None };
+        Some(cluster.failed(right, kube::Error::Api(status.clone())))
     }
 
     /// Whether it tells of this policy.
