@@ -69,7 +69,7 @@ async fn findings(arguments: &CheckArguments) -> Result<Vec<Finding>, cluster::E
 
 async fn of_installation(look: &Look, installed: &Installed) -> Vec<Finding> {
     let (mut findings, hashes) = configurations::check(look, installed).await;
-    findings.push(calls::check(look, installed, &hashes).await);
+    findings.push(calls::check(look, installed, hashes.as_ref()).await);
     findings.extend(rights::check(look, installed).await);
     findings
 }
