@@ -36,18 +36,26 @@ impl Cluster {
     }
 
     /// The Deployments of the chart: in this namespace, in all, or in the usual one for a person who
-    /// may not see all.
+    /// may not see all. That none are there is said only where all were seen that were asked for.
     pub(crate) async fn own_deployments(
         &self,
         namespace: Option<&str>,
     ) -> Result<Vec<Node>, Error> {
         match self.list(&Resource::DEPLOYMENT, namespace, Some(OURS)).await {
-            Err(Error::Forbidden { .. }) if namespace.is_none() => {
-                self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS)).await
+            Err(error @ Error::Forbidden { .. }) if namespace.is_none() => {
+                let usual = self.list(&Resource::DEPLOYMENT, Some(USUAL_NAMESPACE), Some(OURS));
+                let found = usual.await?;
+                // They may be in another one.
+                if found.is_empty() { Err(error) } else { Ok(found) }
             }
             listed => listed,
         }
     }
+}
+
+/// The namespaces that no policy reaches where no installation is known: by convention it is in the usual one.
+pub(crate) fn usual_exclusions() -> Exclusions {
+    Exclusions::new(USUAL_NAMESPACE, &[])
 }
 
 impl Installation {

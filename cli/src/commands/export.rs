@@ -8,7 +8,7 @@ use inject::{Exclusions, Invalid, MutatingAdmissionPolicy, Policy, Problem};
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::{ExportArguments, ExportForm},
-    cluster::{self, Cluster, PolicyName, USUAL_NAMESPACE},
+    cluster::{self, Cluster, PolicyName, usual_exclusions},
     inputs::DEFAULT_NAMESPACE,
     manifests,
     output::{Format, Structured, write_structured},
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &ExportArguments, streams: &mut Streams<'_>) -> Res
         let written = policies::compile(&documents, namespace)?.written;
         Read {
             subjects: written.into_iter().map(Subject::written).collect(),
-            exclusions: Exclusions::new(USUAL_NAMESPACE, &[]),
+            exclusions: usual_exclusions(),
         }
     } else {
         cluster::run(read_from_cluster(arguments))?
@@ -91,10 +91,10 @@ async fn read_from_cluster(arguments: &ExportArguments) -> Result<Read, Error> {
         let (policy, spec) = (Arc::new(stored.policy), stored.spec);
         subjects.push(Subject { policy, spec, written: None, unknown });
     }
-    let exclusions = cluster.installation().await?.map_or_else(
-        || Exclusions::new(USUAL_NAMESPACE, &[]),
-        |installation| installation.exclusions(),
-    );
+    let exclusions = cluster
+        .installation()
+        .await?
+        .map_or_else(usual_exclusions, |installation| installation.exclusions());
     Ok(Read { subjects, exclusions })
 }
 
