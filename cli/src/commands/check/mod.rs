@@ -58,7 +58,11 @@ async fn findings(arguments: &CheckArguments) -> Result<Vec<Finding>, cluster::E
     let (found, installed) = programs::check(&look, arguments.namespace.as_deref()).await;
     findings.extend(found);
     if let Some(installed) = installed {
-        findings.extend(of_installation(&look, &installed).await);
+        // It takes seconds to see somebody lead; the rest goes on meanwhile.
+        let (leader, rest) =
+            futures::join!(programs::leader(&look, &installed), of_installation(&look, &installed));
+        findings.push(leader);
+        findings.extend(rest);
     }
     if let Some(namespace) = &arguments.pods_in {
         findings.extend(pods::check(&look, namespace).await);
