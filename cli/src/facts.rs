@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use inject::{Exclusions, Namespace, PolicySet};
 
 use crate::{
-    cluster::USUAL_NAMESPACE,
+    cluster::usual_exclusions,
     document::Node,
     manifests::Document,
     objects::{self, Identity},
@@ -43,8 +43,7 @@ impl Facts {
         }
         Self {
             policies,
-            // By convention that is where the product is installed, which no policy reaches.
-            exclusions: Exclusions::new(USUAL_NAMESPACE, &[]),
+            exclusions: usual_exclusions(),
             default_namespace: default_namespace.to_owned(),
             are_stored: false,
             described,

@@ -118,7 +118,7 @@ impl Error {
     }
 
     /// A question that cannot be put to an API server.
-    pub(super) fn request(error: &kube::core::request::Error) -> Self {
+    pub(crate) fn request(error: &kube::core::request::Error) -> Self {
         Self::Request(last_cause(error))
     }
 

@@ -66,14 +66,18 @@ impl Cluster {
     }
 
     /// The Deployments of the chart: in this namespace, in all, or in the usual one for a person who
-    /// may not see all.
+    /// may not see all. That none are there is said only where all were seen that were asked for.
     pub(crate) async fn own_deployments(
         &self,
         namespace: Option<&str>,
     ) -> Result<Vec<Node>, Error> {
         match namespace {
             Some(_) => self.list(&Resource::DEPLOYMENT, namespace, Some(OURS)).await,
-            None => Ok(self.deployments_of_all().await?.0),
+            None => match self.deployments_of_all().await? {
+                // They may be in another one.
+                (found, Some(error)) if found.is_empty() => Err(error),
+                (found, _) => Ok(found),
+            },
         }
     }
 
@@ -88,6 +92,11 @@ impl Cluster {
             listed => Ok((listed?, None)),
         }
     }
+}
+
+/// The namespaces that no policy reaches where no installation is known: by convention it is in the usual one.
+pub(crate) fn usual_exclusions() -> Exclusions {
+    Exclusions::new(USUAL_NAMESPACE, &[])
 }
 
 impl Installation {

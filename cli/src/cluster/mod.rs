@@ -16,7 +16,7 @@ mod writes;
 
 pub(crate) use connection::{Cluster, run};
 pub(crate) use error::{Error, Right};
-pub(crate) use installation::{Installation, Installed, USUAL_NAMESPACE};
+pub(crate) use installation::{Installation, Installed, USUAL_NAMESPACE, usual_exclusions};
 pub(crate) use objects::Selection;
 pub(crate) use policies::{Absence, PolicyObjects, StoredPolicies, StoredPolicy};
 pub(crate) use policy_name::{PolicyName, Scope};

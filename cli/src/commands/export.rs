@@ -8,7 +8,7 @@ use inject::{Exclusions, Invalid, MutatingAdmissionPolicy, Policy, Problem};
 use super::{Ending, Error, Streams};
 use crate::{
     arguments::{ExportArguments, ExportForm},
-    cluster::{self, Cluster, Installed, PolicyName, USUAL_NAMESPACE},
+    cluster::{self, Cluster, Installed, PolicyName, USUAL_NAMESPACE, usual_exclusions},
     inputs::DEFAULT_NAMESPACE,
     manifests,
     output::{Format, Structured, write_structured},
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &ExportArguments, streams: &mut Streams<'_>) -> Res
         let written = policies::compile(&documents, namespace)?.written;
         Read {
             subjects: written.into_iter().map(Subject::written).collect(),
-            exclusions: given_exclusions(arguments).unwrap_or_else(no_more_exclusions),
+            exclusions: given_exclusions(arguments).unwrap_or_else(usual_exclusions),
         }
     } else {
         cluster::run(read_from_cluster(arguments))?
@@ -95,7 +95,7 @@ async fn read_from_cluster(arguments: &ExportArguments) -> Result<Read, Error> {
         Some(exclusions) => exclusions,
         None => match cluster.installation().await? {
             Installed::Here(installation) => installation.exclusions(),
-            Installed::Nowhere => no_more_exclusions(),
+            Installed::Nowhere => usual_exclusions(),
             Installed::Hidden(error) => return Err(Error::ExclusionsUnknown(error)),
         },
     };
@@ -106,10 +106,6 @@ async fn read_from_cluster(arguments: &ExportArguments) -> Result<Read, Error> {
 fn given_exclusions(arguments: &ExportArguments) -> Option<Exclusions> {
     let given = arguments.excluded_namespaces.as_ref()?;
     Some(Exclusions::new(USUAL_NAMESPACE, given))
-}
-
-fn no_more_exclusions() -> Exclusions {
-    Exclusions::new(USUAL_NAMESPACE, &[])
 }
 
 impl Read {

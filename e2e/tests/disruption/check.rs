@@ -51,7 +51,7 @@ impl Checked {
     #[track_caller]
     fn assert_failed(&self, names: &[&str]) {
         assert_eq!(self.names("failed"), names.iter().copied().collect(), "{:?}", self.checks);
-        assert_eq!(self.code, Some(1));
+        assert_eq!(self.code, Some(i32::from(!names.is_empty())));
     }
 }
 
@@ -179,6 +179,109 @@ fn somebody_without_rights_hears_which() {
         checked.checks
     );
     let _ = std::fs::remove_file(&kubeconfig);
+}
+
+/// Has this user do this in all namespaces, until the end of the test.
+fn allow(namespace: &TestNamespace, user: &str, verb: &str, resource: &str) {
+    let name = namespace.unique("e2e-check");
+    let rule = [format!("--verb={verb}"), format!("--resource={resource}")];
+    let _ =
+        command::kubectl(&["create", "clusterrole", &name, &rule[0], &rule[1]]).expect_success();
+    namespace.delete_at_the_end(format!("clusterrole/{name}"));
+    let binding = [format!("--clusterrole={name}"), format!("--user={user}")];
+    let create = ["create", "clusterrolebinding", &name, &binding[0], &binding[1]];
+    let _ = command::kubectl(&create).expect_success();
+    namespace.delete_at_the_end(format!("clusterrolebinding/{name}"));
+}
+
+#[test]
+fn who_may_not_see_the_configurations_sees_that_the_webhook_is_called() {
+    let namespace = TestNamespace::create("no-configurations");
+    let user = namespace.name();
+    let kubeconfig = kubeconfig_of(user, &namespace);
+    allow(&namespace, user, "list", "deployments.apps");
+    let ask = ["-n", installation::NAMESPACE, "--kubeconfig", &kubeconfig];
+    let checked = eventually("the installation is found", DEADLINE, || {
+        let checked = check(&ask);
+        if checked.names("failed").is_empty() {
+            Ok(checked)
+        } else {
+            Err(format!("{:?}", checked.checks))
+        }
+    });
+    assert!(checked.said("dry-run").contains("was not asked"), "{}", checked.said("dry-run"));
+    allow(&namespace, user, "create", "podtemplates");
+    let checked = eventually("the API server is asked", DEADLINE, || {
+        let checked = check(&ask);
+        if checked.names("ok").contains("dry-run") {
+            Ok(checked)
+        } else {
+            Err(format!("{:?}", checked.checks))
+        }
+    });
+    checked.assert_failed(&[]);
+    for name in ["configuration", "leader", "endpoints", "operator", "mutating"] {
+        assert!(checked.names("warning").contains(name), "{name}: {:?}", checked.checks);
+    }
+    assert!(
+        checked
+            .said("dry-run")
+            .contains("calls it; whether by the configurations as they are was not"),
+        "{}",
+        checked.said("dry-run")
+    );
+    let _ = std::fs::remove_file(&kubeconfig);
+}
+
+#[test]
+fn pods_that_nobody_may_try_speak_against_nothing() {
+    let namespace = TestNamespace::create("no-pods");
+    let user = namespace.name();
+    let kubeconfig = kubeconfig_of(user, &namespace);
+    let pods_are = |words: &str| {
+        eventually(words, DEADLINE, || {
+            let checked = check(&["--pods-in", namespace.name(), "--kubeconfig", &kubeconfig]);
+            // Who may not look into the operator's namespace cannot be told of the installation.
+            checked.assert_failed(&["installation"]);
+            let said = checked.said("pods");
+            if said.contains(words) { Ok(checked) } else { Err(said) }
+        })
+    };
+    pods_are("no pod was tried");
+    let bind = |role: &str| {
+        let (role, user) = (format!("--clusterrole={role}"), format!("--user={user}"));
+        namespace.kubectl(&["create", "rolebinding", &namespace.unique("e2e"), &role, &user]);
+    };
+    bind("view");
+    let checked = pods_are("no policy that could be read puts anything");
+    assert!(
+        checked.said("policies").contains("policies of the cluster kind are left out"),
+        "{}",
+        checked.said("policies")
+    );
+    namespace.apply_policy(&manifests::policy("watcher", "api"));
+    let checked = pods_are("no pod was tried");
+    assert!(checked.names("warning").contains("pods"), "{:?}", checked.checks);
+    bind("edit");
+    let checked = pods_are("/watcher gets its sidecars");
+    assert!(checked.names("warning").contains("policies"), "{:?}", checked.checks);
+    let _ = std::fs::remove_file(&kubeconfig);
+}
+
+#[test]
+fn where_definitions_are_of_another_release_helm_refuses_as_it_was_said() {
+    installation::require();
+    let checked = check(&["--pre", "-n", "elsewhere"]);
+    checked.assert_failed(&["definitions"]);
+    let said = checked.said("definitions");
+    let of = format!("is of the release {RELEASE} in the namespace {}", installation::NAMESPACE);
+    assert!(said.contains(&of), "{said}");
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/sidecar-policy");
+    let install = ["install", "another", chart, "--dry-run=server", "-n", installation::NAMESPACE];
+    let refusal = command::run("helm", &install, None).expect_failure();
+    assert!(refusal.contains("invalid ownership metadata"), "{refusal}");
+    let of_other_name = [&install[..], &["--set", "crds.install=false"]].concat();
+    let _ = command::run("helm", &of_other_name, None).expect_success();
 }
 
 /// A kubeconfig that asks in the name of this user.

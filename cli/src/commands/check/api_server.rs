@@ -16,7 +16,7 @@ const OLDEST_MINOR: u32 = 33;
 const DISCOVERY: Resource = Resource::cluster("", "v1", "APIResourceList", "apiresources");
 
 /// What the product cannot do without: group with version, and resources.
-const NEEDED: [(&str, &[&str]); 6] = [
+const NEEDED: [(&str, &[&str]); 10] = [
     (
         "admissionregistration.k8s.io/v1",
         &[
@@ -28,9 +28,16 @@ const NEEDED: [(&str, &[&str]); 6] = [
     ),
     ("apiextensions.k8s.io/v1", &["customresourcedefinitions"]),
     ("apps/v1", &["deployments", "controllerrevisions"]),
+    ("authorization.k8s.io/v1", &["subjectaccessreviews", "selfsubjectaccessreviews"]),
     ("coordination.k8s.io/v1", &["leases"]),
     ("discovery.k8s.io/v1", &["endpointslices"]),
     ("events.k8s.io/v1", &["events"]),
+    ("networking.k8s.io/v1", &["networkpolicies"]),
+    ("policy/v1", &["poddisruptionbudgets"]),
+    (
+        "rbac.authorization.k8s.io/v1",
+        &["clusterroles", "clusterrolebindings", "roles", "rolebindings"],
+    ),
 ];
 
 /// Fails where no API server answers.
@@ -106,6 +113,16 @@ mod tests {
             ("", "", false),
         ] {
             assert_eq!(is_new_enough(major, minor), expected, "{major}.{minor}");
+        }
+    }
+
+    #[test]
+    fn what_the_chart_makes_is_asked_for() {
+        for (group, resource, _) in super::super::requirements::OBJECTS {
+            let is_asked_for = NEEDED.iter().any(|(version, resources)| {
+                version.strip_suffix("/v1") == Some(group) && resources.contains(&resource)
+            });
+            assert!(group.is_empty() || is_asked_for, "{resource} of {group}");
         }
     }
 

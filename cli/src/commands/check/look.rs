@@ -88,6 +88,16 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
+impl Refusal {
+    /// Whether whoever asks lacks the right to create such objects. Admission refuses with the same code, and in
+    /// words of its own.
+    pub(super) fn is_for_lack_of_right(&self) -> bool {
+        self.code == 403
+            && self.message.contains(" is forbidden: User \"")
+            && self.message.contains(" cannot create resource ")
+    }
+}
+
 impl Look {
     /// An object; `None` if there is none.
     pub(super) async fn object(
@@ -149,7 +159,7 @@ impl Look {
         });
         let request = Request::new(resource.path(None))
             .create(&PostParams::default(), review.to_string().into_bytes())
-            .map_err(|error| Error::Request(error.to_string()))?;
+            .map_err(|error| Error::request(&error))?;
         let answer = self.cluster.client.request::<Value>(request).await;
         let answer = answer.map_err(|error| self.failed("create", resource, None, error))?;
         Ok(answer["status"]["allowed"] == true)
@@ -165,7 +175,7 @@ impl Look {
         let parameters = PostParams { dry_run: true, ..PostParams::default() };
         let request = Request::new(resource.path(Some(namespace)))
             .create(&parameters, object.to_string().into_bytes())
-            .map_err(|error| Error::Request(error.to_string()))?;
+            .map_err(|error| Error::request(&error))?;
         let failed = |error| self.failed("create", resource, Some(namespace), error);
         let response = self.cluster.client.send(request.map(Body::from)).await.map_err(failed)?;
         let warnings = response.headers().get_all("warning").into_iter();
@@ -173,8 +183,7 @@ impl Look {
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| Error::Answer(error.to_string()))?.to_bytes();
-        let answer: Value =
-            serde_json::from_slice(&body).map_err(|error| Error::Answer(error.to_string()))?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|error| Error::answer(&error))?;
         let outcome = if status.is_success() {
             Ok(answer)
         } else {

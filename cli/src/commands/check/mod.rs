@@ -58,7 +58,11 @@ async fn findings(arguments: &CheckArguments) -> Result<Vec<Finding>, cluster::E
     let (found, installed) = programs::check(&look, arguments.namespace.as_deref()).await;
     findings.extend(found);
     if let Some(installed) = installed {
-        findings.extend(of_installation(&look, &installed).await);
+        // It takes seconds to see somebody lead; the rest goes on meanwhile.
+        let (leader, rest) =
+            futures::join!(programs::leader(&look, &installed), of_installation(&look, &installed));
+        findings.push(leader);
+        findings.extend(rest);
     }
     if let Some(namespace) = &arguments.pods_in {
         findings.extend(pods::check(&look, namespace).await);
@@ -69,7 +73,7 @@ async fn findings(arguments: &CheckArguments) -> Result<Vec<Finding>, cluster::E
 
 async fn of_installation(look: &Look, installed: &Installed) -> Vec<Finding> {
     let (mut findings, hashes) = configurations::check(look, installed).await;
-    findings.push(calls::check(look, installed, &hashes).await);
+    findings.push(calls::check(look, installed, hashes.as_ref()).await);
     findings.extend(rights::check(look, installed).await);
     findings
 }

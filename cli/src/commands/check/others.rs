@@ -11,31 +11,40 @@ use crate::cluster::{Error, Resource};
 
 const GROUP: &str = "Others that change pods";
 
-const POLICY: Resource = Resource::cluster(
-    "admissionregistration.k8s.io",
-    "v1",
-    "MutatingAdmissionPolicy",
-    "mutatingadmissionpolicies",
-);
+/// The newest version is asked first; API servers before 1.36 have only the others, if any.
+const POLICIES: [Resource; 3] = [policies("v1"), policies("v1beta1"), policies("v1alpha1")];
+
+const fn policies(version: &'static str) -> Resource {
+    Resource::cluster(
+        "admissionregistration.k8s.io",
+        version,
+        "MutatingAdmissionPolicy",
+        "mutatingadmissionpolicies",
+    )
+}
 
 pub(super) async fn check(look: &Look) -> Vec<Finding> {
     let check = Check(GROUP, "mutating");
     let mut findings = Vec::new();
-    for resource in [&MUTATING, &POLICY] {
-        match look.objects(resource, None, None).await {
-            Ok(objects) if resource == &MUTATING => {
-                findings.extend(objects.iter().flat_map(of_configuration));
-            }
-            Ok(objects) => findings.extend(objects.iter().filter_map(of_policy)),
-            // Older API servers have no such policies.
-            Err(Error::NotServed { .. }) => {}
-            Err(error) => {
-                let told = format!("{} were not looked at", resource.plural);
-                findings.push(check.warning(told, error.to_string()));
-            }
-        }
+    let not_looked_at = |resource: &Resource, error: &Error| {
+        check.warning(format!("{} were not looked at", resource.plural), error.to_string())
+    };
+    match look.objects(&MUTATING, None, None).await {
+        Ok(objects) => findings.extend(objects.iter().flat_map(of_configuration)),
+        Err(error) => findings.push(not_looked_at(&MUTATING, &error)),
     }
-    if findings.is_empty() { vec![check.ok("nothing else changes pods")] } else { findings }
+    for resource in &POLICIES {
+        match look.objects(resource, None, None).await {
+            Ok(objects) => findings.extend(objects.iter().filter_map(of_policy)),
+            Err(Error::NotServed { .. }) => continue,
+            Err(error) => findings.push(not_looked_at(resource, &error)),
+        }
+        break;
+    }
+    if findings.is_empty() {
+        findings.push(check.ok("no other webhook and no MutatingAdmissionPolicy changes pods"));
+    }
+    findings
 }
 
 fn of_policy(policy: &Value) -> Option<Finding> {
@@ -61,10 +70,12 @@ fn of_configuration(configuration: &Value) -> Vec<Finding> {
 fn judge(what: &str, reinvocation: &Value) -> Finding {
     let check = Check(GROUP, "mutating");
     if reinvocation == "IfNeeded" {
-        return check.ok(format!("{what} is called again after sidecars were put in"));
+        return check.ok(format!(
+            "{what} may change pods too, and is called again if sidecars were put in after its turn"
+        ));
     }
     check.warning(
-        format!("{what} changes pods too, and does not see sidecars that are put in after its turn"),
+        format!("{what} may change pods too, and does not see sidecars that are put in after its turn"),
         "policies have their turn before webhooks, and those by the names of their configurations; where it has to treat sidecars like other containers, set its reinvocationPolicy to IfNeeded",
     )
 }
@@ -122,6 +133,6 @@ mod tests {
         };
         assert!(of_policy(&policy("UPDATE")).is_none());
         let found = of_policy(&policy("CREATE")).expect("it changes pods");
-        assert!(found.message.starts_with("MutatingAdmissionPolicy mesh changes"), "{found:?}");
+        assert!(found.message.starts_with("MutatingAdmissionPolicy mesh may change"), "{found:?}");
     }
 }

@@ -1,6 +1,10 @@
 //! Operator and webhook: there, ready, led by one, reachable, and of this program's version.
 
-use jiff::Timestamp;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
 use serde_json::Value;
 
 use super::{
@@ -14,6 +18,17 @@ const GROUP: &str = "Operator and webhook";
 const LEASE: Resource = Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases");
 const ENDPOINT_SLICE: Resource =
     Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+
+const RENEWED: &str = "/spec/renewTime";
+const NO_LEADER: &str =
+    "without a leader, certificates and status stand still; the logs of the operator say why";
+/// How often the Lease is read.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a Lease that nobody holds may stay so. Candidates look every second.
+const HANDOVER: Duration = Duration::from_secs(5);
+/// How long a Lease holds by its holder's own word, in seconds: where it says nothing, and at most.
+const USUAL_DURATION: u64 = 15;
+const LONGEST_DURATION: u64 = 60;
 
 /// An installation that was found.
 #[derive(Debug)]
@@ -42,7 +57,11 @@ pub(super) async fn check(
     };
     let Some(installed) = deployments.iter().find_map(Installed::of) else {
         let hint = "install the chart, after kubectl sidecar check --pre; or name the operator's namespace with -n";
-        return (vec![check.failed("there is none, or it is not the chart's", hint)], None);
+        let place = namespace.map(|name| format!(" in the namespace {name}")).unwrap_or_default();
+        return (
+            vec![check.failed(format!("there is none{place} that the chart made"), hint)],
+            None,
+        );
     };
     let mut findings: Vec<Finding> = ["operator", "webhook"]
         .into_iter()
@@ -51,10 +70,10 @@ pub(super) async fn check(
             replicas(&installed, component, deployments.iter().find(of))
         })
         .collect();
+    findings.extend(others(&deployments, &installed));
     findings.push(versions(deployments.iter().filter(|found| {
         is_of(found, &installed, "operator") || is_of(found, &installed, "webhook")
     })));
-    findings.push(leader(look, &installed).await);
     findings.push(endpoints(look, &installed).await);
     (findings, Some(installed))
 }
@@ -87,6 +106,26 @@ fn is_of(deployment: &Value, installed: &Installed, name: &str) -> bool {
         && text(deployment, "/metadata/labels/app.kubernetes.io~1instance") == installed.release
 }
 
+/// Installations beside the one that is looked at.
+fn others(deployments: &[Value], installed: &Installed) -> Vec<Finding> {
+    let check = Check(GROUP, "others");
+    let places: BTreeSet<(String, String)> = deployments
+        .iter()
+        .filter_map(Installed::of)
+        .map(|found| (found.namespace, found.release))
+        .filter(|(namespace, release)| {
+            (namespace, release) != (&installed.namespace, &installed.release)
+        })
+        .collect();
+    let others = places.into_iter().map(|(namespace, release)| {
+        check.warning(
+            format!("release {release} is installed too, in the namespace {namespace}, and was not looked at"),
+            "both share definitions and policies, so that pods are injected by both; -n names the one to look at",
+        )
+    });
+    others.collect()
+}
+
 fn replicas(installed: &Installed, component: &'static str, found: Option<&Value>) -> Finding {
     let check = Check(GROUP, component);
     let Installed { namespace, release, .. } = installed;
@@ -114,44 +153,84 @@ fn replicas(installed: &Installed, component: &'static str, found: Option<&Value
 fn versions<'d>(deployments: impl Iterator<Item = &'d Value>) -> Finding {
     let check = Check(GROUP, "versions");
     let own = env!("CARGO_PKG_VERSION");
-    let others = deployments.filter_map(|deployment| {
-        let version = text(deployment, "/metadata/labels/app.kubernetes.io~1version");
-        (version != own).then(|| format!("{} {version}", component(deployment)))
-    });
-    let others: Vec<String> = others.collect();
+    let (same, others): (Vec<(&str, &str)>, Vec<_>) = deployments
+        .map(|deployment| {
+            let version = text(deployment, "/metadata/labels/app.kubernetes.io~1version");
+            (component(deployment), version)
+        })
+        .partition(|(_, version)| *version == own);
     if others.is_empty() {
-        return check.ok(format!("operator, webhook and this program are version {own}"));
+        let names: Vec<&str> = same.into_iter().map(|(name, _)| name).collect();
+        let names = names.join(" and ");
+        return check
+            .ok(format!("{names} were installed by the chart of this program's version, {own}"));
     }
+    let others: Vec<String> = others
+        .into_iter()
+        .map(|(name, version)| match version {
+            "" => format!("{name} of a version that it does not tell"),
+            version => format!("{name} {version}"),
+        })
+        .collect();
     check.warning(
         format!("this program is version {own}, and in the cluster are {}", others.join(", ")),
         "what this program says may differ from what the cluster does; bring both to one version",
     )
 }
 
-async fn leader(look: &Look, installed: &Installed) -> Finding {
+/// Whether somebody leads. No clock is trusted, not the holder's nor this machine's: who leads renews the Lease
+/// every few seconds, and is seen to.
+pub(super) async fn leader(look: &Look, installed: &Installed) -> Finding {
     let check = Check(GROUP, "leader");
     let name = format!("{}-operator", installed.release);
-    let hint = "without one, certificates and status stand still; the logs of the operator say why";
-    match look.object(&LEASE, &installed.namespace, &name).await {
-        Ok(Some(lease)) => judge_lease(&lease, Timestamp::now(), hint),
-        Ok(None) => check.failed(format!("nobody has ever led: there is no Lease {name}"), hint),
-        Err(error) => {
-            check.warning("whether the operator is led was not looked at", error.to_string())
+    let started = Instant::now();
+    let mut first = None;
+    loop {
+        let lease = match look.object(&LEASE, &installed.namespace, &name).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => {
+                return check.failed(format!("nobody leads: there is no Lease {name}"), NO_LEADER);
+            }
+            Err(error) => {
+                let told = "whether the operator is led was not looked at";
+                return check.warning(told, error.to_string());
+            }
+        };
+        let first = first.get_or_insert_with(|| lease.clone());
+        if let Some(finding) = judge_lease(first, &lease, started.elapsed()) {
+            return finding;
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn judge_lease(lease: &Value, now: Timestamp, hint: &str) -> Finding {
+/// What two looks at the Lease come to, with this time between them; `None` where it takes another look.
+fn judge_lease(first: &Value, now: &Value, between: Duration) -> Option<Finding> {
     let check = Check(GROUP, "leader");
-    let holder = text(lease, "/spec/holderIdentity");
-    let renewed: Option<Timestamp> = text(lease, "/spec/renewTime").parse().ok();
-    let duration = lease.pointer("/spec/leaseDurationSeconds").and_then(Value::as_i64).unwrap_or(0);
-    let is_held = renewed.is_some_and(|renewed| renewed.as_second() + duration >= now.as_second());
-    if !holder.is_empty() && is_held {
-        return check.ok(format!("{holder} leads"));
+    let holder = text(now, "/spec/holderIdentity");
+    if !holder.is_empty() && text(now, RENEWED) != text(first, RENEWED) {
+        return Some(check.ok(format!("{holder} leads")));
     }
-    let since = renewed.map_or_else(|| "ever".to_owned(), |time| format!("since {time}"));
-    check.failed(format!("nobody leads: the Lease was not renewed {since}"), hint)
+    if between < patience(first) {
+        return None;
+    }
+    let told = match holder {
+        "" => "nobody leads: nobody holds the Lease".to_owned(),
+        holder => format!(
+            "nobody leads: {holder} holds the Lease, and did not renew it within {} seconds",
+            between.as_secs()
+        ),
+    };
+    Some(check.failed(told, NO_LEADER))
+}
+
+/// How long it takes to see that nobody leads.
+fn patience(lease: &Value) -> Duration {
+    if text(lease, "/spec/holderIdentity").is_empty() {
+        return HANDOVER;
+    }
+    let told = lease.pointer("/spec/leaseDurationSeconds").and_then(Value::as_u64);
+    Duration::from_secs(told.unwrap_or(USUAL_DURATION).min(LONGEST_DURATION))
 }
 
 async fn endpoints(look: &Look, installed: &Installed) -> Finding {
@@ -235,19 +314,51 @@ mod tests {
         assert!(warning.message.ends_with("are webhook 0.0.1"), "{}", warning.message);
     }
 
+    fn lease(holder: &str, renewed: &str) -> Value {
+        let spec = json!({
+            "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed,
+        });
+        json!({ "spec": spec })
+    }
+
     #[test]
-    fn a_lease_that_is_not_renewed_leads_nobody() {
-        let lease = |holder: &str, renewed: &str| {
-            let spec = json!({
-                "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed,
-            });
-            let now = "2026-11-21T10:00:20Z".parse().expect("a time");
-            judge_lease(&json!({ "spec": spec }), now, "").state
-        };
-        assert_eq!(lease("a", "2026-11-21T10:00:10.123456Z"), State::Ok);
-        assert_eq!(lease("a", "2026-11-21T10:00:00.000000Z"), State::Failed);
-        assert_eq!(lease("", "2026-11-21T10:00:10.123456Z"), State::Failed);
-        assert_eq!(judge_lease(&json!({}), Timestamp::now(), "").state, State::Failed);
+    fn who_renews_the_lease_leads_whatever_any_clock_says() {
+        let (long_ago, later) = ("2001-01-01T00:00:00.000000Z", "2001-01-01T00:00:05.000000Z");
+        for (first, now, seconds, state) in [
+            (lease("a", long_ago), lease("a", later), 5, Some(State::Ok)),
+            (lease("a", later), lease("a", long_ago), 5, Some(State::Ok)),
+            (lease("a", long_ago), lease("b", later), 16, Some(State::Ok)),
+            (lease("", long_ago), lease("b", later), 1, Some(State::Ok)),
+            (lease("a", long_ago), lease("a", long_ago), 14, None),
+            (lease("a", long_ago), lease("a", long_ago), 15, Some(State::Failed)),
+            (lease("a", long_ago), lease("", later), 14, None),
+            (lease("", long_ago), lease("", long_ago), 4, None),
+            (lease("", long_ago), lease("", long_ago), 5, Some(State::Failed)),
+            (json!({}), json!({}), 5, Some(State::Failed)),
+        ] {
+            let found = judge_lease(&first, &now, Duration::from_secs(seconds));
+            assert_eq!(found.map(|found| found.state), state, "{first} {now} {seconds}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_not_waited_for_longer_than_a_minute() {
+        let mut endless = lease("a", "");
+        endless["spec"]["leaseDurationSeconds"] = json!(86_400);
+        assert_eq!(patience(&endless), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn another_installation_is_told() {
+        let mut elsewhere = deployment("webhook", "1", 2, 2);
+        elsewhere["metadata"]["namespace"] = json!("elsewhere");
+        let own = deployment("operator", "1", 2, 2);
+        let installed = Installed::of(&own).expect("it is ours");
+        assert_eq!(others(std::slice::from_ref(&own), &installed), []);
+        let found = others(&[own, elsewhere], &installed);
+        let [found] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(found.state, State::Warning);
+        assert!(found.message.contains("in the namespace elsewhere"), "{}", found.message);
     }
 
     #[test]

@@ -58,10 +58,12 @@ async fn own(look: &Look) -> Finding {
     let pods = Permission::new("create", "", "pods", namespace);
     match look.lacks(Who::Me, &[&policies[..], &[pods]].concat()).await {
         Ok(lacking) if lacking.is_empty() => {
-            check.ok(format!("you may write SidecarPolicies in the namespace {namespace}"))
+            check.ok(format!(
+                "you may write SidecarPolicies in the namespace {namespace}; spec.rollout may take more rights"
+            ))
         }
         Ok(lacking) => check.warning(
-            format!("you may not {} in the namespace {namespace}, so you can write no SidecarPolicy there", shown(&lacking)),
+            format!("you may not {} in the namespace {namespace}, as writing SidecarPolicies there takes", shown(&lacking)),
             "an administrator can give you these rights; docs/threat-model.md says what they amount to",
         ),
         Err(error) => check.warning("your own rights were not looked at", error.to_string()),
