@@ -40,11 +40,6 @@ impl Canonical {
         self
     }
 
-    /// An element of a list.
-    pub(crate) fn element(&self, position: usize) -> Self {
-        Self(self.elements().get(position).filter(|value| !value.is_null()).cloned())
-    }
-
     /// Whether every element of this list is in the other one.
     pub(crate) fn elements_are_in(&self, other: &Self) -> bool {
         other.0.as_ref().is_none_or(Value::is_array)

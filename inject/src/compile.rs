@@ -3,7 +3,7 @@
 use crds::{ConflictAction, FailurePolicy, Mode, PolicySpec};
 
 use crate::{
-    Invalid, Policy, PolicyId, Selector, Share, body::Body, expression::Expression,
+    Invalid, Policy, PolicyId, Selector, Share, body::Body, expression::Expression, files,
     parameters::Parameters, policy::MatchCondition, problem::Problems, revision::revision,
     validation,
 };
@@ -24,6 +24,7 @@ pub fn compile(
         Selector::compile(spec.pod_selector.as_ref(), "spec.podSelector", &mut problems);
     let namespace_selector = namespace_selector(&id, spec, &mut problems);
     validation::spec(spec, &mut problems);
+    files::check_name(&id, spec, &mut problems);
     if puts_nothing_in(spec) {
         problems.add(
             "spec",

@@ -43,10 +43,11 @@ impl Content {
         self.volumes.iter().any(|volume| volume.name == name)
     }
 
-    /// What stands between values that are added to one another.
-    pub(crate) fn separators(&self) -> impl Iterator<Item = &str> {
+    /// By variable, what stands between values that are added to one another.
+    pub(crate) fn separators(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.app_containers.iter().flat_map(|entry| &entry.env);
-        variables.filter_map(|variable| variable.separator.as_deref())
+        variables
+            .filter_map(|variable| Some((variable.name.as_str(), variable.separator.as_deref()?)))
     }
 }
 
@@ -194,6 +195,13 @@ pub(crate) struct Share {
 pub(crate) struct Resources {
     pub(crate) requests: Amounts,
     pub(crate) limits: Amounts,
+}
+
+impl Resources {
+    /// What is requested of a resource: the API server takes the limit where no request is set.
+    pub(crate) fn requested(&self, resource: &str) -> Option<&Quantity> {
+        self.requests.get(resource).or_else(|| self.limits.get(resource))
+    }
 }
 
 /// Quantities by the name of their resource.

@@ -4,7 +4,7 @@
 use crds::{File, PolicySpec, Sidecar, Volume, keys};
 use serde_json::{Map, Value, json};
 
-use crate::PolicyId;
+use crate::{PolicyId, problem::Problems};
 
 /// The annotation that carries the file of this position.
 pub(crate) fn annotation(id: &PolicyId, position: usize) -> String {
@@ -24,6 +24,18 @@ pub(crate) fn volume(id: &PolicyId, spec: &PolicySpec) -> Option<Volume> {
     let mut source = Map::new();
     source.insert("downwardAPI".to_owned(), json!({"items": items.collect::<Value>()}));
     Some(Volume { name: volume_name(id), source })
+}
+
+/// Refuses a volume with the name of the one that holds the files.
+pub(crate) fn check_name(id: &PolicyId, spec: &PolicySpec, problems: &mut Problems) {
+    let name = volume_name(id);
+    let taken = spec.volumes.iter().position(|volume| volume.name == name);
+    if let Some(index) = taken.filter(|_| !spec.files.is_empty()) {
+        problems.add(
+            format!("spec.volumes[{index}].name"),
+            format!("{name:?} is the volume of spec.files; choose another name"),
+        );
+    }
 }
 
 /// The sidecar with the mounts of its files. A file is mounted alone, so that nothing else in its

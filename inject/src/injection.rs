@@ -191,7 +191,7 @@ fn apply<'a>(
 ) {
     let host_network = spec.host_network.unwrap_or_default();
     let mut added = Added::default();
-    for policy in &selected {
+    for policy in selected.iter().filter(|policy| policy.enforced) {
         policy.body.collect_added(&mut added);
     }
     let facts = PodFacts::new(pod, namespace, added);

@@ -36,7 +36,8 @@ pub(super) fn settle<'s>(
 ) -> Result<(Vec<Settled>, Edits<'s>), Conflict> {
     let mut rounds = Rounds::new(candidates);
     loop {
-        let separators = candidates.iter().flat_map(|candidate| candidate.content.separators());
+        let enforced_candidates = candidates.iter().filter(|candidate| candidate.policy.enforced);
+        let separators = enforced_candidates.flat_map(|candidate| candidate.content.separators());
         let mut merge =
             Merge::new(&pod.metadata, spec, enforced, rounds.entering(), separators.collect())?;
         let mut settled = rounds.attempt_all(&mut merge)?;

@@ -25,6 +25,8 @@ pub(super) struct AppContainer<'p, 's> {
     pub(super) env_names: OnceCell<Vec<Named<'p>>>,
     pub(super) env_texts: OnceCell<Vec<Raw<'p>>>,
     pub(super) mounts: OnceCell<Vec<PodMount<'p>>>,
+    pub(super) mount_texts: OnceCell<Vec<Raw<'p>>>,
+    env_from: OnceCell<Canonical>,
     taken: AppContainerAdditions<'s>,
 }
 
@@ -69,6 +71,8 @@ pub(super) fn read<'p, 's>(
             env_names: OnceCell::new(),
             env_texts: OnceCell::new(),
             mounts: OnceCell::new(),
+            mount_texts: OnceCell::new(),
+            env_from: OnceCell::new(),
             taken: AppContainerAdditions::default(),
         })
         .collect()
@@ -139,7 +143,7 @@ impl<'p, 's> AppContainer<'p, 's> {
     fn attempt(
         &self,
         entry: &'s AppContainers,
-        separators: &[&str],
+        separators: &[(&str, &str)],
         addition: &mut AppContainerAdditions<'s>,
         notices: &mut Vec<Notice>,
     ) -> Result<bool, Conflict> {
@@ -150,9 +154,9 @@ impl<'p, 's> AppContainer<'p, 's> {
             self.attempt_variable(variable, separators, addition, notices)?;
         }
         for source in &entry.env_from {
-            let stored = Canonical::read_raw(self.container.env_from);
+            let stored = self.env_from.get_or_init(|| Canonical::read_raw(self.container.env_from));
             let mut planned = addition.env_from.iter().chain(&self.taken.env_from);
-            let there = source.forms().any(|form| form.is_in(&stored))
+            let there = source.forms().any(|form| form.is_in(stored))
                 || planned.any(|planned| source.equals(planned));
             if !there {
                 addition.env_from.push(source);

@@ -24,7 +24,7 @@ use crate::{
     Conflict, Notice, Policy,
     content::{AppContainers, Content, Rendered, Sidecar, Volume},
     journal::{Journal, ListEdits},
-    pod::{Metadata, Named, Spec},
+    pod::{Metadata, Spec},
     pod_security::Enforced,
     record,
 };
@@ -33,6 +33,7 @@ use app_containers::{AppContainer, AppContainerAdditions};
 pub(crate) use app_containers::{is_meant, names_match};
 pub(crate) use mounts::trimmed;
 pub(crate) use pod::{ANNOTATIONS, OTHER_ANNOTATIONS, PodEdits};
+use volumes::PodVolume;
 
 /// A pod and what was taken over into it so far.
 pub(crate) struct Merge<'p, 's> {
@@ -40,15 +41,15 @@ pub(crate) struct Merge<'p, 's> {
     spec: &'p Spec<'p>,
     /// The Pod Security level that the namespace enforces.
     enforced: Option<Enforced>,
-    pod_volumes: Vec<Named<'p>>,
+    pod_volumes: Vec<PodVolume<'p>>,
     app_containers: Vec<AppContainer<'p, 's>>,
     volumes: Vec<&'s Volume>,
     pod: PodEdits<'s>,
     sidecars: Vec<Taken<'s>>,
     /// All policies that may go in.
     entering: Vec<(&'s Policy, &'s Content)>,
-    /// What stands between values that the policies add to variables.
-    separators: Vec<&'s str>,
+    /// By variable, what stands between values that the policies add to it.
+    separators: Vec<(&'s str, &'s str)>,
     changed: bool,
 }
 
@@ -74,13 +75,13 @@ pub(crate) struct Additions<'s> {
 
 impl<'p, 's> Merge<'p, 's> {
     /// Starts with a pod; `entering` are the policies that may go in, so that the names of their sidecars are
-    /// not the app's, `separators` what stands between values that policies add to variables.
+    /// not the app's, `separators` what stands between values that policies add to a variable.
     pub(crate) fn new(
         metadata: &'p Metadata<'p>,
         spec: &'p Spec<'p>,
         enforced: Option<Enforced>,
         entering: Vec<(&'s Policy, &'s Content)>,
-        separators: Vec<&'s str>,
+        separators: Vec<(&'s str, &'s str)>,
     ) -> Result<Self, Conflict> {
         Ok(Self {
             metadata,

@@ -65,7 +65,13 @@ impl<'p, 's> AppContainer<'p, 's> {
         let mounts = self.pod_mounts()?;
         let of_pod = mounts.iter().position(|found| trimmed(found.mount_path.as_str()) == wanted);
         if let Some(position) = of_pod {
-            let found = Canonical::read_raw(self.get().volume_mounts).element(position);
+            let texts = read_once(
+                &self.mount_texts,
+                self.get().volume_mounts,
+                self.name(),
+                "volumeMounts",
+            )?;
+            let found = Canonical::read_raw(texts.get(position).copied());
             return if mount.rendered.is(&found) {
                 Ok(())
             } else {

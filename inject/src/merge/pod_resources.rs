@@ -64,7 +64,7 @@ impl Merge<'_, '_> {
         for (list, _, container) in self.spec.all_containers() {
             let stays = list == ContainerList::Containers || container.restarts_always();
             let amounts = if stays { &mut staying } else { &mut passing };
-            amounts.extend(read(container)?.requests.get(resource).cloned());
+            amounts.extend(read(container)?.requested(resource).cloned());
         }
         let taken = self.sidecars.iter().map(|taken| taken.sidecar);
         let taken = taken.filter(|sidecar| self.container_of_pod(&sidecar.name).is_none());
@@ -74,7 +74,7 @@ impl Merge<'_, '_> {
         for (sidecar, resources) in new.iter().chain(&taken) {
             let stays = sidecar.list == ContainerList::Containers || sidecar.restarts_always;
             let amounts = if stays { &mut staying } else { &mut passing };
-            amounts.extend(resources.requests.get(resource).cloned());
+            amounts.extend(resources.requested(resource).cloned());
         }
         // An init container runs beside the native sidecars before it. All of what stays is counted
         // here: at most too much, and only where an init container asks for more than the app.
@@ -97,14 +97,14 @@ impl Merge<'_, '_> {
         let mut sum = Quantity::default();
         for container in self.spec.init_containers.iter().flatten() {
             if container.restarts_always()
-                && let Some(amount) = read(container)?.requests.get(resource)
+                && let Some(amount) = read(container)?.requested(resource)
             {
                 sum = sum.plus(amount).unwrap_or_default();
             }
         }
         for (sidecar, resources) in new.iter().chain(taken) {
             if sidecar.restarts_always
-                && let Some(amount) = resources.requests.get(resource)
+                && let Some(amount) = resources.requested(resource)
             {
                 sum = sum.plus(amount).unwrap_or_default();
             }

@@ -26,10 +26,7 @@ impl Merge<'_, '_> {
             &mut resources.requests,
             &rule.requests,
             rule,
-            |of, name| {
-                // The API server takes the limit where no request is set.
-                of.requests.get(name).or_else(|| of.limits.get(name)).cloned()
-            },
+            |of, name| of.requested(name).cloned(),
             &app,
         );
         set(

@@ -34,7 +34,7 @@ impl<'p, 's> AppContainer<'p, 's> {
     pub(super) fn attempt_variable(
         &self,
         variable: &'s Variable,
-        separators: &[&str],
+        separators: &[(&str, &str)],
         addition: &mut AppContainerAdditions<'s>,
         notices: &mut Vec<Notice>,
     ) -> Result<(), Conflict> {
@@ -48,8 +48,14 @@ impl<'p, 's> AppContainer<'p, 's> {
                     notices.push(self.variable_kept(&variable.name));
                     Ok(())
                 }
-                Current::Text(text) if has_part(&text, separators, value) => Ok(()),
                 Current::Text(text) => {
+                    let of_variable = separators.iter().filter(|(name, _)| *name == variable.name);
+                    let separators = of_variable.map(|(_, separator)| *separator);
+                    // That of an audited policy is none of the others'.
+                    let separators: Vec<&str> = separators.chain([separator.as_str()]).collect();
+                    if has_part(&text, &separators, value) {
+                        return Ok(());
+                    }
                     let between = if text.is_empty() { "" } else { separator };
                     addition.values.push((&variable.name, format!("{text}{between}{value}")));
                     Ok(())
@@ -58,11 +64,11 @@ impl<'p, 's> AppContainer<'p, 's> {
         }
         let name = variable.name.as_str();
         let planned = addition.env.iter().chain(&self.taken().env).find(|other| other.name == name);
-        let of_pod = self.env_names()?.iter().any(|found| found.name.as_str() == name);
+        let of_pod = self.position_of(name)?.is_some();
         match planned {
             Some(planned) if planned.rendered.equals(&variable.rendered) => {}
             None if !of_pod => self.add(variable, addition, notices),
-            None if self.has_equal_variable(variable) => {}
+            None if self.has_equal_variable(variable)? => {}
             _ => notices.push(self.variable_kept(name)),
         }
         Ok(())
@@ -126,9 +132,10 @@ impl<'p, 's> AppContainer<'p, 's> {
         read_once(&self.env_names, self.get().env, self.name(), "env")
     }
 
-    fn has_equal_variable(&self, variable: &Variable) -> bool {
-        let found = Canonical::read_raw(self.get().env);
-        variable.rendered.forms().any(|form| form.is_in(&found))
+    fn has_equal_variable(&self, variable: &Variable) -> Result<bool, Conflict> {
+        let found = self.env_names()?.iter().zip(self.variable_texts()?);
+        let mut found = found.filter(|(found, _)| found.name.as_str() == variable.name);
+        Ok(found.any(|(_, raw)| variable.rendered.is(&Canonical::read(raw.get()))))
     }
 
     fn variable_kept(&self, name: &str) -> Notice {

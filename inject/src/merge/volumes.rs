@@ -4,16 +4,30 @@ use crate::{
     Conflict,
     canonical::Canonical,
     content::{Content, Volume},
-    pod::{Named, Spec},
-    reader,
+    pod::{Named, Spec, Text},
+    reader::{self, Raw},
 };
 
 use super::{Merge, malformed};
 
-/// The names of the pod's volumes.
-pub(super) fn read<'p>(spec: &'p Spec<'p>) -> Result<Vec<Named<'p>>, Conflict> {
-    let names = spec.volumes.map_or_else(|| Ok(Vec::new()), |raw| reader::read(raw.get()));
-    names.map_err(|error| malformed("spec.volumes", &error))
+/// A volume of the pod.
+pub(super) struct PodVolume<'p> {
+    pub(super) name: Text<'p>,
+    text: Raw<'p>,
+}
+
+/// The pod's volumes.
+pub(super) fn read<'p>(spec: &'p Spec<'p>) -> Result<Vec<PodVolume<'p>>, Conflict> {
+    let texts =
+        spec.volumes.map_or_else(|| Ok(Vec::new()), |raw| reader::read::<Vec<Raw<'p>>>(raw.get()));
+    let volumes = texts.and_then(|texts| {
+        let volumes = texts.into_iter().map(|text| {
+            let Named { name } = reader::read(text.get())?;
+            Ok(PodVolume { name, text })
+        });
+        volumes.collect()
+    });
+    volumes.map_err(|error| malformed("spec.volumes", &error))
 }
 
 impl<'s> Merge<'_, 's> {
@@ -24,11 +38,10 @@ impl<'s> Merge<'_, 's> {
     ) -> Result<Vec<&'s Volume>, Conflict> {
         let mut added = Vec::new();
         for volume in &content.volumes {
-            let of_pod =
-                self.pod_volumes.iter().position(|found| found.name.as_str() == volume.name);
+            let of_pod = self.pod_volumes.iter().find(|found| found.name.as_str() == volume.name);
             let taken = || self.volumes.iter().find(|taken| taken.name == volume.name);
             let found = of_pod
-                .map(|position| Canonical::read_raw(self.spec.volumes).element(position))
+                .map(|found| Canonical::read(found.text.get()))
                 .or_else(|| taken().map(|taken| Canonical::read(&taken.rendered.json)));
             match found {
                 None => added.push(&**volume),

@@ -83,3 +83,15 @@ fn a_source_that_may_hold_the_variable_is_told_of() {
     let seen = run(vec![appended("p", options("-x"))], &pod);
     assert!(seen.warnings[0].contains("takes variables with envFrom; if OPTS is among them"));
 }
+
+/// What parts of one variable are separated by says nothing of another's, nor what is only audited.
+#[rstest]
+#[case::of_another_variable(json!({"name": "PATHS", "value": "/a", "merge": "Append", "separator": ""}), "Enforce")]
+#[case::audited(json!({"name": "OPTS", "value": "-a", "merge": "Append", "separator": ""}), "Audit")]
+fn a_separator_counts_for_its_variable(#[case] variable: Value, #[case] mode: &str) {
+    let other = shop("a", json!({"mode": mode, "appContainers": [{"env": [variable]}]}));
+    let env = json!([{"name": "OPTS", "value": "-Dteam=north-east"}]);
+    let seen = run(vec![other, appended("b", options("-ea"))], &pod(&env));
+    let options = &seen.pod["spec"]["containers"][0]["env"][0]["value"];
+    assert_eq!(options, "-Dteam=north-east -ea");
+}

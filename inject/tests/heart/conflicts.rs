@@ -40,6 +40,10 @@ fn sleeping(seconds: i64) -> Value {
     side(json!({"resources": {"requests": {"cpu": "600m"}}})),
     pod(json!({"resources": {"requests": {"cpu": "1"}}}), json!({"resources": {"requests": {"cpu": "0.5"}}})),
     "PodResourcesExceeded")]
+#[case::limits_that_the_api_server_takes_for_requests(
+    side(json!({"resources": {"limits": {"cpu": "500m"}}})),
+    pod(json!({"resources": {"requests": {"cpu": "1"}}}), json!({"resources": {"requests": {"cpu": "800m"}}})),
+    "PodResourcesExceeded")]
 #[case::pod_limits(
     side(json!({"resources": {"limits": {"memory": "2Gi"}}})),
     pod(json!({"resources": {"limits": {"memory": "1Gi"}}}), json!({})), "PodResourcesExceeded")]

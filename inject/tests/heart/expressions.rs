@@ -287,3 +287,17 @@ fn an_expression_where_every_pod_gets_the_same_is_refused(#[case] mut spec: Valu
     let found = policy(PolicyId::namespaced("shop", "p"), spec);
     assert!(found.is_err(), "{found:?}");
 }
+
+/// A label that is only looked at is not put on any pod, so an app's own stays in sight.
+#[test]
+fn what_an_audited_policy_would_add_hides_nothing() {
+    let looking = shop("looking", json!({"mode": "Audit", "pod": {"labels": {"team": "blue"}}}));
+    let reading = shop(
+        "reading",
+        json!({"appContainers": [{"env": [{"name": "TEAM", "value": "${pod.metadata.labels['team']}"}]}]}),
+    );
+    let mut pod = api_pod();
+    pod["metadata"]["labels"]["team"] = json!("blue");
+    let seen = run(vec![looking, reading], &pod);
+    assert_eq!(seen.pod["spec"]["containers"][0]["env"][0]["value"], "blue");
+}

@@ -507,3 +507,24 @@ fn a_mirror_annotation_alone_exempts_nobody() {
         with(api_pod(), json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}}));
     assert_eq!(run(vec![shop("log", log_shipper())], &pod).reason("shop/log"), "Injected");
 }
+
+/// Nobody waits for the end of this test where the work grows with the square of what a pod has.
+#[test]
+fn a_pod_of_ten_thousand_containers_gets_a_proper_answer() {
+    let variables = |count: usize, value: &str| {
+        let named = |number| json!({"name": format!("V{number}"), "value": value});
+        (0..count).map(named).collect::<Vec<_>>()
+    };
+    let spec = json!({
+        "sidecars": [{"name": "side", "image": "s:1", "copyFromApp": {"volumeMounts": true}}],
+        "appContainers": [{"env": variables(10, "ours")}]});
+    let mut pod = api_pod();
+    let mut containers: Vec<Value> =
+        (0..10_000).map(|number| json!({"name": format!("c{number}"), "image": "a:1"})).collect();
+    containers[0]["env"] = json!(variables(5_000, "own"));
+    pod["spec"]["containers"] = json!(containers);
+    let seen = run(vec![shop("p", spec)], &pod);
+    assert_eq!(seen.reason("shop/p"), "Injected");
+    assert_eq!(seen.pod["spec"]["containers"][9_999]["env"][9]["value"], "ours");
+    assert_eq!(seen.pod["spec"]["containers"][0]["env"].as_array().unwrap().len(), 5_000);
+}

@@ -71,6 +71,7 @@ fn beside(more: Value) -> Value {
 #[case::file_above(beside(json!({"files": [{"path": "/a/../b", "content": "x"}]})), "spec.files[0].path: must not contain '..'")]
 #[case::file_twice(beside(json!({"files": [{"path": "/a", "content": "x"}, {"path": "/a", "content": "y", "containers": ["two"]}]})), "spec.files[1].path: /a is taken in container \"two\"")]
 #[case::file_over_mount(two(json!({"volumeMounts": [{"name": "v", "mountPath": "/a"}]}), json!({"files": [{"path": "/a", "content": "x"}]})), "spec.files[0].path: /a is taken in container \"one\"")]
+#[case::the_volume_of_files(beside(json!({"volumes": [{"name": "sidecar-files-p", "emptyDir": {}}], "files": [{"path": "/a", "content": "x"}]})), "spec.volumes[0].name: \"sidecar-files-p\" is the volume of spec.files")]
 #[case::file_for_nobody(beside(json!({"files": [{"path": "/a", "content": "x", "containers": ["three"]}]})), "spec.files[0].containers[0]: \"three\" is not a sidecar of this policy")]
 #[case::file_without_sidecars(json!({"files": [{"path": "/a", "content": "x"}]}), "spec.files[0]: reaches no container")]
 #[case::too_many_bytes(beside(json!({"files": [{"path": "/a", "content": "x".repeat(200_000)}]})), "spec.files: 200002 bytes of files and annotations; at most 196608")]

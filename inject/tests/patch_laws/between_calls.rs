@@ -52,6 +52,14 @@ fn container_defaults(container: &mut Map<String, Value>, host_network: bool) {
     set_default(container, "imagePullPolicy", json!("IfNotPresent"));
     set_default(container, "resources", json!({}));
     if let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) {
+        // The API server takes a limit for the request that is not set, before LimitRanger is asked.
+        let limits = resources.get("limits").and_then(Value::as_object).cloned();
+        for (resource, limit) in limits.into_iter().flatten() {
+            set_default(resources, "requests", json!({}));
+            if let Some(requests) = resources.get_mut("requests").and_then(Value::as_object_mut) {
+                set_default(requests, &resource, limit);
+            }
+        }
         set_default(resources, "limits", json!({"cpu": "2", "memory": "2Gi"}));
         set_default(resources, "requests", json!({"cpu": "50m", "memory": "64Mi"}));
     }
