@@ -36,13 +36,14 @@ use clap::Parser;
 use crate::{
     arguments::Arguments,
     commands::{Ending, Error, Streams},
-    output::styles::Colours,
+    output::{Terminal, styles::Colours},
 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (mut input, mut messages) = (io::stdin(), io::stderr());
-    let mut output = io::BufWriter::new(io::stdout());
+    let mut input = io::stdin();
+    let mut messages = io::LineWriter::new(stream(io::stderr()));
+    let mut output = io::BufWriter::new(stream(io::stdout()));
     let mut streams = Streams {
         input: &mut input,
         output: &mut output,
@@ -64,4 +65,9 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The stream, as a terminal may get it if it is one.
+fn stream(stream: impl Write + io::IsTerminal + 'static) -> Box<dyn Write> {
+    if stream.is_terminal() { Box::new(Terminal::new(stream)) } else { Box::new(stream) }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crds::keys;
 
-use crate::document::Node;
+use crate::{document::Node, output::in_one_line};
 
 /// What a pod says was done to it. For reading only: no decision rests on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,10 @@ impl Record {
     pub(crate) fn of(pod: &Node) -> Self {
         let map = |key| {
             let text = pod.descend(&["metadata", "annotations", key]).and_then(Node::text);
-            text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+            let map = text.and_then(|text| serde_json::from_str(text).ok());
+            let map: BTreeMap<String, String> = map.unwrap_or_default();
+            // Whoever may write a pod may write these.
+            map.iter().map(|(policy, text)| (in_one_line(policy), in_one_line(text))).collect()
         };
         Self { injected: map(keys::INJECTED), skipped: map(keys::SKIPPED) }
     }

@@ -4,12 +4,14 @@ mod manifests;
 mod structured;
 pub(crate) mod styles;
 mod table;
+mod terminal;
 
 use clap::ValueEnum;
 
 pub(crate) use manifests::{Manifest, write, yaml};
 pub(crate) use structured::write_structured;
 pub(crate) use table::{Cell, Column, Layout};
+pub(crate) use terminal::{Terminal, in_one_line};
 
 /// How manifests are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

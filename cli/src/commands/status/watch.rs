@@ -1,7 +1,7 @@
 //! Shows how policies stand, and what changes: the table anew on a terminal, elsewhere a line for
 //! each change.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use crds::{ClusterSidecarPolicy, SidecarPolicy};
 use futures::{Stream, StreamExt as _, stream};
@@ -46,7 +46,7 @@ pub(super) async fn follow(
         }));
     let layout = table::layout(&board.states());
     if streams.is_terminal {
-        write!(streams.output, "{CLEAR_ALL}")?;
+        clear(CLEAR_ALL, streams)?;
         redraw(&board, streams)?;
     } else {
         layout.write_headings(streams.colours, streams.output)?;
@@ -93,8 +93,16 @@ pub(super) async fn follow(
     Ok(Ending::Clean)
 }
 
+/// Goes past what keeps control characters from the terminal.
+fn clear(sequence: &str, streams: &mut Streams<'_>) -> io::Result<()> {
+    streams.output.flush()?;
+    let mut terminal = io::stdout();
+    terminal.write_all(sequence.as_bytes())?;
+    terminal.flush()
+}
+
 fn redraw(board: &Board, streams: &mut Streams<'_>) -> io::Result<()> {
-    write!(streams.output, "{CLEAR}")?;
+    clear(CLEAR, streams)?;
     table::write(&board.states(), streams.colours, streams.output)?;
     streams.output.flush()
 }
