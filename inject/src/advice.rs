@@ -4,7 +4,7 @@ use std::fmt;
 
 use crds::{FailurePolicy, PolicySpec, Sidecar, SidecarType};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     quantity::Quantity,
@@ -44,8 +44,16 @@ pub fn advice(spec: &PolicySpec) -> Vec<Advice> {
         sidecar.jobs(&mut found);
         sidecar.startup(spec, &mut found);
         sidecar.privileges(&mut found);
+        let mounts = sidecar.objects("volumeMounts");
+        unknown_volumes(spec, &format!("{}.volumeMounts", sidecar.path), mounts, &mut found);
+        let devices = sidecar.objects("volumeDevices");
+        unknown_volumes(spec, &format!("{}.volumeDevices", sidecar.path), devices, &mut found);
     }
     volumes(spec, &mut found);
+    for (index, entry) in spec.app_containers.iter().enumerate() {
+        let path = format!("spec.appContainers[{index}].volumeMounts");
+        unknown_volumes(spec, &path, entry.volume_mounts.iter(), &mut found);
+    }
     found.0
 }
 
@@ -90,6 +98,11 @@ struct Part<'a> {
 impl Part<'_> {
     fn field(&self, name: &str) -> Option<&Value> {
         self.sidecar.container.get(name).filter(|value| !value.is_null())
+    }
+
+    fn objects(&self, list: &str) -> impl Iterator<Item = &Map<String, Value>> {
+        let elements = self.field(list).and_then(Value::as_array);
+        elements.into_iter().flatten().filter_map(Value::as_object)
     }
 
     fn image(&self, found: &mut Found) {
@@ -249,4 +262,38 @@ fn volumes(spec: &PolicySpec, found: &mut Found) {
             );
         }
     }
+}
+
+/// Mounts and devices of volumes that the policy does not bring: the app or another policy has to.
+fn unknown_volumes<'m>(
+    spec: &PolicySpec,
+    path: &str,
+    mounts: impl Iterator<Item = &'m Map<String, Value>>,
+    found: &mut Found,
+) {
+    for (position, mount) in mounts.enumerate() {
+        let Some(name) = mount.get("name").and_then(Value::as_str) else { continue };
+        let is_known = spec.volumes.iter().any(|volume| volume.name == name);
+        if is_known || name.is_empty() || has_expression(name) {
+            continue;
+        }
+        let meant = nearest(name, spec.volumes.iter().map(|volume| volume.name.as_str()));
+        let meant = meant.map(|meant| format!(" (which has {meant:?})")).unwrap_or_default();
+        found.add(
+            "volume-of-others",
+            format!("{path}[{position}].name"),
+            format!(
+                "the volume {name:?} is not in spec.volumes{meant}: pods that get it from neither the app nor another policy go without this policy"
+            ),
+            "add the volume, or correct the name, unless others bring it",
+        );
+    }
+}
+
+/// The name that this one is most like, if any is.
+fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    const ALIKE: f64 = 0.7;
+    let rated = known.map(|known| (strsim::jaro(name, known), known));
+    let alike = rated.filter(|(likeness, _)| *likeness > ALIKE);
+    alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
 }

@@ -77,7 +77,9 @@ impl Canonical {
 /// `None` where the value means the same as an absent one.
 fn canonical(key: &str, value: Value) -> Option<Value> {
     match value {
-        Value::Null | Value::Bool(false) => None,
+        Value::Null => None,
+        Value::Bool(_) | Value::Number(_) if key == SECURITY_CONTEXT => Some(value),
+        Value::Bool(false) => None,
         _ if key == "image.pullPolicy" => None,
         Value::String(text) if text.is_empty() || is_default_text(key, &text) => None,
         Value::Number(number) if number.as_f64() == Some(0.0) => None,
@@ -115,8 +117,14 @@ fn canonical_map(key: &str, map: Map<String, Value>) -> Option<Value> {
     (!canonical_map.is_empty()).then(|| canonical_map.into())
 }
 
+/// In it, and in what stands in it, `false` and 0 are other than nothing, and the API server keeps them.
+const SECURITY_CONTEXT: &str = "securityContext";
+
 /// What is known of a field, by the field that it stands in; the field's name where that says enough.
 pub(crate) fn context<'n>(key: &str, name: &'n str) -> &'n str {
+    if key == SECURITY_CONTEXT {
+        return SECURITY_CONTEXT;
+    }
     if matches!(key, "requests" | "limits" | "capacity") {
         return "quantity";
     }
@@ -221,6 +229,7 @@ mod tests {
         r#"{"scaleIO":{"volumeName":"v"}}"#,
         r#"{"scaleIO":{"volumeName":"v","storageMode":"ThinProvisioned","fsType":"xfs"}}"#
     )]
+    #[case(r#"{"securityContext":{"capabilities":{"add":[]}}}"#, "{}")]
     fn the_api_server_stores_both_alike(#[case] left: &str, #[case] right: &str) {
         assert_eq!(Canonical::read(left), Canonical::read(right));
     }
@@ -230,6 +239,12 @@ mod tests {
     #[case(r#"["a",""]"#, r#"["a"]"#)]
     #[case(r#"{"readOnly":true}"#, r#"{"readOnly":false}"#)]
     #[case(r#"{"protocol":"UDP"}"#, r#"{"protocol":"TCP"}"#)]
+    #[case(
+        r#"{"securityContext":{"allowPrivilegeEscalation":false}}"#,
+        r#"{"securityContext":{}}"#
+    )]
+    #[case(r#"{"securityContext":{"runAsUser":0}}"#, "{}")]
+    #[case(r#"{"securityContext":{"windowsOptions":{"hostProcess":false}}}"#, "{}")]
     fn the_api_server_tells_them_apart(#[case] left: &str, #[case] right: &str) {
         assert_ne!(Canonical::read(left), Canonical::read(right));
     }

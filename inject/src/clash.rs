@@ -211,7 +211,9 @@ fn containers(policy: &Footprint, other: &Footprint) -> Option<Found> {
         let found = other.container(&container.name)?;
         let field = if container.is_ordinary == found.is_ordinary {
             let grows: Vec<&str> = container.grows.iter().chain(&found.grows).copied().collect();
-            difference(Kind::Container, &container.json, &found.json, &grows)?
+            let differs =
+                || (container.placement != found.placement).then(|| "placement".to_owned());
+            difference(Kind::Container, &container.json, &found.json, &grows).or_else(differs)?
         } else {
             "type".to_owned()
         };
@@ -301,7 +303,7 @@ fn other_list(policy: &Footprint, other: &Footprint) -> Option<Found> {
 
 /// Placements of both that lead in a circle.
 fn cycle(policy: &Footprint, other: &Footprint) -> Option<Found> {
-    // One that both have goes in once, placed as the first of them says.
+    // One that both have goes in once, and both place it alike.
     let of = |name: &str| match (policy.container(name), other.container(name)) {
         (Some(container), None) => Some((container, true)),
         (None, Some(container)) => Some((container, false)),

@@ -193,8 +193,10 @@ impl fmt::Display for Conflict {
             }
             Self::ContainerName { container, list, policy } => write!(
                 formatter,
-                "{} a container named {container:?} with other content into spec.{}; rename one of them",
+                "{} a container named {container:?} with other content{} into spec.{}; rename one of them",
                 brings(policy.as_deref()),
+                // Where the pod has it, it may stand anywhere.
+                if policy.is_some() { " or another placement" } else { "" },
                 list.field()
             ),
             Self::ContainerAltered { container } => write!(

@@ -128,7 +128,7 @@ pub(crate) struct Port {
 }
 
 /// Where a sidecar goes in its list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Placement {
     First,
     Last,

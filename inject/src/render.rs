@@ -60,7 +60,8 @@ pub(crate) fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
     }
 }
 
-fn placement(sidecar: &crds::Sidecar) -> Placement {
+/// Where a sidecar goes; by its type where the policy does not say.
+pub(crate) fn placement(sidecar: &crds::Sidecar) -> Placement {
     match &sidecar.placement {
         Some(crds::Placement::Relative(RelativePlacement::Before(target))) => {
             Placement::Before(target.clone())

@@ -141,7 +141,8 @@ impl Both {
 /// A pod, and what it is about.
 type Case = (String, Value);
 
-/// A pod with one of its containers missing, and with other content in one of its volumes.
+/// A pod with one of its containers missing, the others as they were and turned round, and with other
+/// content in one of its volumes.
 fn parts(case: &str, pod: &Value) -> Vec<Case> {
     let mut parts = Vec::new();
     for field in ["initContainers", "containers"] {
@@ -152,8 +153,13 @@ fn parts(case: &str, pod: &Value) -> Vec<Case> {
         for index in 0..containers {
             let mut part = pod.clone();
             let removed = part["spec"][field].as_array_mut().map(|list| list.remove(index));
-            let name = removed.map(|container| container["name"].to_string());
-            parts.push((format!("{case}, without {}", name.unwrap_or_default()), part));
+            let name = removed.map(|container| container["name"].to_string()).unwrap_or_default();
+            let mut turned = part.clone();
+            if let Some(list) = turned["spec"][field].as_array_mut() {
+                list.reverse();
+            }
+            parts.push((format!("{case}, without {name}"), part));
+            parts.push((format!("{case}, without {name}, turned round"), turned));
         }
     }
     for index in 0..pod["spec"]["volumes"].as_array().map_or(0, Vec::len) {

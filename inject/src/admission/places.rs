@@ -1,11 +1,14 @@
-//! Where the containers go: the order of the merge's placement, step by step, each a variable.
+//! Where the containers go: what `merge/order.rs` works out, each step a variable.
 //!
-//! Of a single sidecar the place is plain. Where a policy brings several into one list, some of them may
-//! be there already: then each step says where the sidecar goes, how far the list is passed with it, and
-//! how many were put in so far.
+//! Of a single sidecar at the start or the end the place is plain. Otherwise some of the sidecars may be
+//! there already, anywhere: then a variable says for each block where its containers stand together, and
+//! one for each sidecar into which gap it goes.
+
+use std::ops::Range;
 
 use crate::{
     content::{Placement, Sidecar},
+    merge::Order,
     policy::ContainerList,
 };
 
@@ -15,18 +18,8 @@ use super::{
     sidecars, variable,
 };
 
-/// What comes next in a list.
-enum Step<'s> {
-    Sidecar(&'s Sidecar),
-    /// All of the app's that stand before this one.
-    PassBefore(&'s str),
-    /// All up to this one.
-    Pass(&'s str),
-    PassAll,
-}
-
 impl<'p> Parts<'p> {
-    /// The steps of both lists.
+    /// The variables of both lists.
     pub(super) fn places(self) -> Vec<Variable> {
         let lists = [ContainerList::InitContainers, ContainerList::Containers];
         lists.into_iter().flat_map(|list| self.places_in(list)).collect()
@@ -38,34 +31,33 @@ impl<'p> Parts<'p> {
         }
         let field = list.field();
         let ours = self.ours(list);
-        let apps =
-            format!("!(c.name in {})", cel::texts(ours.iter().map(|ours| ours.name.as_str())));
-        let mut variables = vec![
-            variable(&format!("{field}Names"), format!("variables.{field}.map(c, c.name)")),
-            variable(&format!("{field}Place0"), "[0, 0, 0]"),
-        ];
-        for (number, step) in self.steps(list).into_iter().enumerate() {
-            let before = format!("variables.{field}Place{number}");
-            let passed = |condition: &str| {
-                let positions = format!(
-                    "variables.{field}.transformList(i, c, {apps}{condition}, i + 1 + {before}[2])"
-                );
-                format!("[0, ([{before}[1]] + {positions}).max(), {before}[2]]")
-            };
-            let index = |name: &str| format!("variables.{field}Names.indexOf({})", cel::text(name));
-            let place = match step {
-                Step::PassAll => passed(""),
-                Step::PassBefore(name) => passed(&format!(" && i < {}", index(name))),
-                Step::Pass(name) => passed(&format!(" && i <= {}", index(name))),
-                Step::Sidecar(sidecar) => {
-                    let there = sidecars::is_there(sidecar);
-                    let index = index(&sidecar.name);
-                    format!(
-                        "{there} ? [0, [{before}[1], {index} + 1 + {before}[2]].max(), {before}[2]] : [{before}[1], {before}[1] + 1, {before}[2] + 1]"
-                    )
-                }
-            };
-            variables.push(variable(&format!("{field}Place{}", number + 1), place));
+        let order = self.order(list);
+        let names = variable(&format!("{field}Names"), format!("variables.{field}.map(c, c.name)"));
+        let mut variables = vec![names];
+        let mut placements: Vec<&Placement> = Vec::new();
+        for sidecar in &ours {
+            if !placements.contains(&&sidecar.placement) {
+                placements.push(&sidecar.placement);
+            }
+        }
+        let zone = |placement: &Placement| {
+            let number = placements.iter().position(|found| *found == placement);
+            format!("variables.{field}Zone{}", number.unwrap_or_default())
+        };
+        for (number, placement) in placements.iter().enumerate() {
+            let together = together(field, placement, &order);
+            variables.push(variable(&format!("{field}Zone{number}"), together));
+        }
+        for (number, sidecar) in sorted(&ours, &order).into_iter().enumerate() {
+            let mut place = format!("{} ? -1 : ", sidecars::is_there(sidecar));
+            let mut placement = &sidecar.placement;
+            while let Some(target) = target_of(placement, &ours) {
+                let into = gap(field, &zone(placement), placement, sidecar, &order);
+                place.push_str(&format!("{} ? {into} : ", sidecars::is_there(target)));
+                placement = &target.placement;
+            }
+            place.push_str(&gap(field, &zone(placement), placement, sidecar, &order));
+            variables.push(variable(&format!("{field}Gap{number}"), place));
         }
         variables
     }
@@ -85,13 +77,18 @@ impl<'p> Parts<'p> {
         let whole = add(&cel::text(&format!("/spec/{field}")), "[]");
         edits.push(format!("(has(object.spec.{field}) ? [] : [{whole}])"));
         let is_plain = self.is_plain(list);
-        for (number, step) in self.steps(list).into_iter().enumerate() {
-            let Step::Sidecar(sidecar) = step else { continue };
+        let mut gaps: Vec<String> = Vec::new();
+        for sidecar in sorted(&self.ours(list), &self.order(list)) {
+            let gap = format!("variables.{field}Gap{}", gaps.len());
             let path = match sidecar.placement {
                 Placement::Last if is_plain => cel::text(&format!("/spec/{field}/-")),
                 _ if is_plain => cel::text(&format!("/spec/{field}/0")),
-                _ => format!("'/spec/{field}/' + string(variables.{field}Place{}[0])", number + 1),
+                _ => {
+                    let earlier = format!("[{}].filter(g, g >= 0 && g <= {gap})", gaps.join(", "));
+                    format!("'/spec/{field}/' + string({gap} / 2 + {earlier}.size())")
+                }
             };
+            gaps.push(gap);
             let literal = cel::literal(&fields(&sidecar.rendered.json).into());
             let there = sidecars::is_there(sidecar);
             edits.push(format!("({there} ? [] : [{}])", add(&path, &literal)));
@@ -113,45 +110,83 @@ impl<'p> Parts<'p> {
         }
     }
 
-    /// The order in which the list would be if none of the sidecars were there yet.
-    fn steps(self, list: ContainerList) -> Vec<Step<'p>> {
+    /// The order in which the list would be if none of the sidecars were there yet, of the app's with
+    /// the one container that is named.
+    fn order(self, list: ContainerList) -> Order<'p> {
         let ours = self.ours(list);
-        let mut steps = Vec::new();
-        let block = |placement: &Placement, steps: &mut Vec<Step<'p>>| {
-            for sidecar in ours.iter().filter(|sidecar| sidecar.placement == *placement) {
-                visit(sidecar, &ours, steps);
-            }
-        };
-        block(&Placement::First, &mut steps);
         let target = ours.iter().find_map(|sidecar| app_target(sidecar, ours.iter().copied()));
-        if let Some(target) = target {
-            steps.push(Step::PassBefore(target));
-            beside(target, false, &ours, &mut steps);
-            steps.push(Step::Pass(target));
-            beside(target, true, &ours, &mut steps);
-        }
-        steps.push(Step::PassAll);
-        block(&Placement::Last, &mut steps);
-        steps
+        Order::new(target.as_slice(), &ours)
     }
 }
 
-/// A sidecar between those that are placed beside it.
-fn visit<'s>(sidecar: &'s Sidecar, ours: &[&'s Sidecar], steps: &mut Vec<Step<'s>>) {
-    beside(&sidecar.name, false, ours, steps);
-    steps.push(Step::Sidecar(sidecar));
-    beside(&sidecar.name, true, ours, steps);
+/// The sidecars in the order in which they would stand.
+fn sorted<'s>(ours: &[&'s Sidecar], order: &Order<'_>) -> Vec<&'s Sidecar> {
+    let mut sorted = ours.to_vec();
+    sorted.sort_by_key(|sidecar| order.position(&sidecar.name));
+    sorted
 }
 
-fn beside<'s>(target: &str, after: bool, ours: &[&'s Sidecar], steps: &mut Vec<Step<'s>>) {
-    for sidecar in ours {
-        let is_beside = match &sidecar.placement {
-            Placement::Before(name) => !after && name == target,
-            Placement::After(name) => after && name == target,
-            Placement::First | Placement::Last => false,
-        };
-        if is_beside {
-            visit(sidecar, ours, steps);
+/// The sidecar of the policy beside which another one is placed.
+fn target_of<'s>(placement: &Placement, ours: &[&'s Sidecar]) -> Option<&'s Sidecar> {
+    match placement {
+        Placement::First | Placement::Last => None,
+        Placement::Before(target) | Placement::After(target) => {
+            ours.iter().find(|sidecar| sidecar.name == *target).copied()
         }
     }
+}
+
+/// Where the containers of a block stand together in the place that is theirs: the first index, and
+/// the one behind the last.
+fn together(field: &str, placement: &Placement, order: &Order<'_>) -> String {
+    let names = format!("variables.{field}Names");
+    let others = |condition: &str, index: &str| {
+        let block = texts(order, order.block(placement));
+        format!("{names}.transformList(i, n, !(n in {block}){condition}, {index})")
+    };
+    let index = |target: &str| format!("{names}.indexOf({})", cel::text(target));
+    match placement {
+        Placement::First => format!("[0, ([{names}.size()] + {}).min()]", others("", "i")),
+        Placement::Last => format!("[([0] + {}).max(), {names}.size()]", others("", "i + 1")),
+        Placement::Before(target) => {
+            let index = index(target);
+            let others = others(&format!(" && i < {index}"), "i + 1");
+            format!("[([0] + {others}).max(), {index}]")
+        }
+        Placement::After(target) => {
+            let index = index(target);
+            let others = others(&format!(" && i > {index}"), "i");
+            format!("[{index} + 1, ([{names}.size()] + {others}).min()]")
+        }
+    }
+}
+
+/// The gap into which a sidecar goes as one of a block, twice, and one more where it belongs to the container
+/// behind the gap.
+fn gap(
+    field: &str,
+    zone: &str,
+    placement: &Placement,
+    sidecar: &Sidecar,
+    order: &Order<'_>,
+) -> String {
+    let block = order.block(placement);
+    let position = order.position(&sidecar.name).unwrap_or(block.start);
+    let earlier = block.start..position;
+    let gap = if earlier.is_empty() {
+        format!("{zone}[0]")
+    } else {
+        let earlier = texts(order, earlier);
+        format!(
+            "([{zone}[0]] + variables.{field}Names.transformList(i, n, n in {earlier} && i >= {zone}[0] && i < {zone}[1], i + 1)).max()"
+        )
+    };
+    match placement {
+        Placement::Before(_) | Placement::Last => format!("2 * {gap} + 1"),
+        Placement::First | Placement::After(_) => format!("2 * {gap}"),
+    }
+}
+
+fn texts(order: &Order<'_>, positions: Range<usize>) -> String {
+    cel::texts(order.names[positions].iter().copied())
 }

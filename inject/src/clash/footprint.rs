@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     Namespace, PolicyId, Selector,
+    content::Placement,
     policy::policy_order,
+    render::placement,
     validation::{has_expression, is_ordinary, placement_target},
 };
 
@@ -43,6 +45,7 @@ pub(super) struct Container {
     pub(super) json: Box<str>,
     /// Fields to which more is added when the pod is known.
     pub(super) grows: Vec<&'static str>,
+    pub(super) placement: Placement,
     /// The container beside which it is placed.
     pub(super) target: Option<String>,
 }
@@ -177,6 +180,7 @@ fn container(spec: &PolicySpec, index: usize, sidecar: &Sidecar) -> Container {
         is_ordinary: is_ordinary(sidecar.kind),
         json: named(&sidecar.name, &fields),
         grows,
+        placement: placement(sidecar),
         target: placement_target(sidecar).map(str::to_owned),
     }
 }

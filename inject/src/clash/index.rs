@@ -220,7 +220,7 @@ impl ByLabel {
 fn claims_of(footprint: &Footprint) -> impl Iterator<Item = (Claim, Words)> {
     let alone = |claim| (claim, None);
     let containers = footprint.containers.iter().map(|container| {
-        let words = words(&(container.is_ordinary, &container.json));
+        let words = words(&(container.is_ordinary, &container.placement, &container.json));
         (Claim::Container(container.name.clone()), Some(words))
     });
     let volumes = footprint

@@ -6,6 +6,7 @@ mod app_containers;
 mod copy;
 mod host_aliases;
 mod mounts;
+mod order;
 mod placement;
 mod pod;
 mod pod_resources;
@@ -32,6 +33,7 @@ use crate::{
 use app_containers::{AppContainer, AppContainerAdditions};
 pub(crate) use app_containers::{is_meant, names_match};
 pub(crate) use mounts::trimmed;
+pub(crate) use order::Order;
 pub(crate) use pod::{ANNOTATIONS, OTHER_ANNOTATIONS, PodEdits};
 use volumes::PodVolume;
 

@@ -1,5 +1,6 @@
 //! Where the containers go. `First` and `Last` each form one block in policy order; `before` and
-//! `after` attach a sidecar to another container. A sidecar that is there already keeps its place.
+//! `after` attach a sidecar to another container. What is there already keeps its place
+//! (`order.rs`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +11,7 @@ use crate::{
     policy::ContainerList,
 };
 
-use super::{Merge, Taken};
+use super::{Merge, Taken, order::places};
 
 /// A policy that cannot be placed.
 pub(crate) struct Misplaced {
@@ -98,35 +99,26 @@ impl<'s> Merge<'_, 's> {
     }
 
     fn insertions_into(&self, list: ContainerList) -> Result<Vec<Insertion>, Conflict> {
-        let mut names = self.list_names(list);
+        let names = self.list_names(list);
         let ours: Vec<&Sidecar> = self
             .sidecars
             .iter()
             .map(|taken| taken.sidecar)
             .filter(|sidecar| sidecar.list == list)
             .collect();
-        let mut items = Vec::new();
         if ours.iter().all(|sidecar| names.contains(&sidecar.name.as_str())) {
-            return Ok(items);
+            return Ok(Vec::new());
         }
-        let order = order(&names, &ours);
-        let mut place = 0;
-        for name in order {
-            if let Some(found) = names.iter().position(|there| *there == name) {
-                place = place.max(found + 1);
-                continue;
-            }
-            let Some(sidecar) = ours.iter().find(|sidecar| sidecar.name == name) else { continue };
+        let places = places(&names, &ours).into_iter().enumerate();
+        let items = places.map(|(earlier, (gap, sidecar))| {
             let json = match &sidecar.from_app {
                 None => sidecar.rendered.json.clone(),
                 Some(from) => self.completed(sidecar, from)?.into(),
             };
-            let successor = names.get(place).map(|name| (*name).to_owned());
-            items.push(Insertion { position: place, successor, json });
-            names.insert(place, name);
-            place += 1;
-        }
-        Ok(items)
+            let successor = names.get(gap).map(|name| (*name).to_owned());
+            Ok(Insertion { position: gap + earlier, successor, json })
+        });
+        items.collect()
     }
 
     /// The names of the containers in a list of the pod.
@@ -160,45 +152,4 @@ fn lowest_in_circle<'s>(from: Taken<'s>, names: &HashMap<&str, Taken<'s>>) -> Op
         }
         seen.push(current);
     }
-}
-
-/// The order in which a list would be if none of our sidecars were there yet. Placements form no
-/// circle by now.
-fn order<'n>(names: &[&'n str], ours: &[&'n Sidecar]) -> Vec<&'n str> {
-    let is_ours = |name: &str| ours.iter().any(|sidecar| sidecar.name == name);
-    let block = |placement: Placement| {
-        ours.iter()
-            .filter(move |sidecar| sidecar.placement == placement)
-            .map(|ours| ours.name.as_str())
-    };
-    let apps = names.iter().copied().filter(|name| !is_ours(name));
-    let roots = block(Placement::First).chain(apps).chain(block(Placement::Last));
-    let mut ordered = Vec::with_capacity(names.len() + ours.len());
-    let mut steps: Vec<Step<'n>> = roots.map(Step::Visit).collect();
-    steps.reverse();
-    while let Some(step) = steps.pop() {
-        match step {
-            Step::Emit(name) => ordered.push(name),
-            Step::Visit(name) => {
-                let beside = |after: bool| {
-                    let found = ours.iter().rev().filter(move |sidecar| match &sidecar.placement {
-                        Placement::Before(target) => !after && target == name,
-                        Placement::After(target) => after && target == name,
-                        Placement::First | Placement::Last => false,
-                    });
-                    found.map(|sidecar| Step::Visit(sidecar.name.as_str()))
-                };
-                steps.extend(beside(true));
-                steps.push(Step::Emit(name));
-                steps.extend(beside(false));
-            }
-        }
-    }
-    ordered
-}
-
-/// What is still to be done for a container: its neighbours and itself, or only itself.
-enum Step<'n> {
-    Visit(&'n str),
-    Emit(&'n str),
 }

@@ -80,6 +80,7 @@ impl<'s> Merge<'_, 's> {
 
 fn is_equal(taken: &Sidecar, sidecar: &Sidecar) -> bool {
     taken.list == sidecar.list
+        && taken.placement == sidecar.placement
         && sidecar.rendered.equals(&taken.rendered)
         && taken.from_app.as_ref().map(|from| (&from.copy, &from.resources))
             == sidecar.from_app.as_ref().map(|from| (&from.copy, &from.resources))

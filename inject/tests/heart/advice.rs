@@ -17,6 +17,11 @@ fn side(more: Value) -> Value {
     json!({"sidecars": [sidecar]})
 }
 
+fn with_volume(mut spec: Value) -> Value {
+    spec["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+    spec
+}
+
 #[rstest]
 #[case::nothing_to_say(side(json!({})), &[])]
 #[case(side(json!({"image": "s"})), &["image-tag-latest"])]
@@ -43,6 +48,11 @@ fn side(more: Value) -> Value {
 #[case(json!({"failurePolicy": "Fail", "volumes": [{"name": "v", "emptyDir": {}}]}), &["fails-closed-for-all-pods"])]
 #[case(json!({"failurePolicy": "Fail", "namespaceSelector": {}, "podSelector": {}, "volumes": [{"name": "v", "emptyDir": {}}]}), &["fails-closed-for-all-pods"])]
 #[case::narrow(json!({"failurePolicy": "Fail", "podSelector": {"matchLabels": {"a": "b"}}, "volumes": [{"name": "v", "emptyDir": {}}]}), &[])]
+#[case(side(json!({"volumeMounts": [{"name": "v", "mountPath": "/a"}]})), &["volume-of-others"])]
+#[case(side(json!({"volumeDevices": [{"name": "v", "devicePath": "/a"}]})), &["volume-of-others"])]
+#[case(json!({"appContainers": [{"volumeMounts": [{"name": "v", "mountPath": "/a"}]}]}), &["volume-of-others"])]
+#[case::its_own(with_volume(side(json!({"volumeMounts": [{"name": "v", "mountPath": "/a"}]}))), &[])]
+#[case::by_expression(side(json!({"volumeMounts": [{"name": "${params.v}", "mountPath": "/a"}]})), &[])]
 fn each_rule_speaks_where_it_can_be_told(#[case] spec: Value, #[case] expected: &[&str]) {
     assert_eq!(rules(spec), expected);
 }
@@ -64,4 +74,22 @@ fn advice_reads_as_a_sentence() {
         advice(&spec)[0].to_string(),
         "spec.sidecars[0].image: an image without a tag is the latest of the day the node pulled it; name a version or a digest (image-tag-latest)"
     );
+}
+
+#[rstest]
+#[case::misspelt(
+    "lgos",
+    "spec.sidecars[0].volumeMounts[1].name: the volume \"lgos\" is not in spec.volumes (which has \"logs\"): pods that get it from neither the app nor another policy go without this policy; add the volume, or correct the name, unless others bring it (volume-of-others)"
+)]
+#[case::unlike(
+    "data",
+    "spec.sidecars[0].volumeMounts[1].name: the volume \"data\" is not in spec.volumes: pods that get it from neither the app nor another policy go without this policy; add the volume, or correct the name, unless others bring it (volume-of-others)"
+)]
+fn a_volume_that_is_misspelt_is_named(#[case] name: &str, #[case] expected: &str) {
+    let mut spec = side(json!({"volumeMounts": [
+        {"name": "logs", "mountPath": "/logs"}, {"name": name, "mountPath": "/other"}]}));
+    spec["volumes"] = json!([{"name": "logs", "emptyDir": {}}, {"name": "spool", "emptyDir": {}}]);
+    let told: Vec<String> =
+        advice(&serde_json::from_value(spec).unwrap()).iter().map(ToString::to_string).collect();
+    assert_eq!(told, [expected]);
 }

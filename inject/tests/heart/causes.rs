@@ -118,7 +118,7 @@ fn mounting(volume: &str, path: &str) -> Value {
 #[case::container(
     json!({"sidecars": [{"name": "side", "image": "s:1"}]}),
     json!({"sidecars": [{"name": "side", "image": "s:2"}]}),
-    "ClusterSidecarPolicy cluster/first brings a container named \"side\" with other content into spec.initContainers; rename one of them")]
+    "ClusterSidecarPolicy cluster/first brings a container named \"side\" with other content or another placement into spec.initContainers; rename one of them")]
 #[case::volume(
     json!({"volumes": [{"name": "data", "emptyDir": {}}]}),
     json!({"volumes": [{"name": "data", "emptyDir": {"medium": "Memory"}}]}),

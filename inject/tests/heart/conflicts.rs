@@ -197,3 +197,26 @@ fn the_pod_security_level_of_the_namespace_is_kept(
     let seen = run_in(&namespace, vec![shop("p", spec)], &pod(of_pod, json!({})));
     assert_eq!(seen.reason("shop/p"), word, "{:?}", seen.warnings);
 }
+
+/// What one policy brings is compared with what another one brings to the letter of the security context, and in
+/// its place.
+#[rstest]
+#[case::alike(json!({"securityContext": {"runAsUser": 0}}), json!({"securityContext": {"runAsUser": 0}}), "AlreadyInjected")]
+#[case::by_default(json!({}), json!({"placement": "First", "securityContext": {}}), "AlreadyInjected")]
+#[case::hardened(json!({}), json!({"securityContext": {"allowPrivilegeEscalation": false}}), "ContainerNameConflict")]
+#[case::softened(json!({"securityContext": {"allowPrivilegeEscalation": false}}), json!({}), "ContainerNameConflict")]
+#[case::root(json!({}), json!({"securityContext": {"runAsUser": 0}}), "ContainerNameConflict")]
+#[case::placement(json!({}), json!({"placement": "Last"}), "ContainerNameConflict")]
+#[case::beside_nobody(json!({}), json!({"placement": {"before": "nobody"}}), "ContainerNameConflict")]
+fn a_sidecar_of_two_policies_is_the_same_in_both(
+    #[case] one: Value,
+    #[case] two: Value,
+    #[case] word: &str,
+) {
+    let policies = || vec![shop("a", side(one.clone())), shop("b", side(two.clone()))];
+    let first = run(policies(), &api_pod());
+    assert_eq!((first.reason("shop/a"), first.reason("shop/b")), ("Injected", word));
+    let second = run(policies(), &first.pod);
+    assert!(second.unchanged(), "{}", second.patch);
+    assert_eq!(second.reason("shop/b"), word);
+}
