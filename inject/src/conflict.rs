@@ -39,6 +39,15 @@ pub enum Conflict {
         /// A policy that would bring it.
         left_out: Option<LeftOut>,
     },
+    /// A container cannot use a volume as it would.
+    VolumeUse {
+        /// Name of the container.
+        container: String,
+        /// Name of the volume.
+        volume: String,
+        /// How it would be used, and what that is for.
+        used: String,
+    },
     /// An app container has something else at the path.
     MountPathTaken {
         /// Name of the container.
@@ -168,6 +177,7 @@ impl Conflict {
             Self::ContainerAltered { .. } => "ContainerAltered",
             Self::VolumeName { .. } => "VolumeNameConflict",
             Self::VolumeMissing { .. } => "VolumeMissing",
+            Self::VolumeUse { .. } => "VolumeUseConflict",
             Self::MountPathTaken { .. } => "MountPathTaken",
             Self::HostPort { .. } => "HostPortConflict",
             Self::PlacementTarget { .. } => "PlacementTargetMissing",
@@ -215,6 +225,10 @@ impl fmt::Display for Conflict {
             Self::VolumeMissing { container, volume, left_out: Some(other) } => write!(
                 formatter,
                 "container {container:?} would mount the volume {volume:?} of {other}; bring that policy in, or add the volume"
+            ),
+            Self::VolumeUse { container, volume, used } => write!(
+                formatter,
+                "container {container:?} cannot use the volume {volume:?} {used}; use another volume"
             ),
             Self::MountPathTaken { container, path, volume, policy, differences } => {
                 let (already, of) = match policy {

@@ -105,6 +105,13 @@ impl<'p, 's> AppContainer<'p, 's> {
         let cell = std::cell::OnceCell::new();
         let devices: &[PodDevice<'_>] =
             read_once(&cell, self.get().volume_devices, self.name(), "volumeDevices")?;
+        if devices.iter().any(|device| device.name.as_str() == mount.volume) {
+            return Err(Conflict::VolumeUse {
+                container: self.name().to_owned(),
+                volume: mount.volume.clone(),
+                used: format!("at {}, having it as a block device", mount.path),
+            });
+        }
         let taken = devices
             .iter()
             .find(|device| trimmed(device.device_path.as_str()) == trimmed(&mount.path));
