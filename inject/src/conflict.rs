@@ -43,10 +43,8 @@ pub enum Conflict {
     VolumeUse {
         /// Name of the container.
         container: String,
-        /// Name of the volume.
-        volume: String,
-        /// How it would be used, and what that is for.
-        used: String,
+        /// How it would use which, and what to do.
+        what: String,
     },
     /// An app container has something else at the path.
     MountPathTaken {
@@ -226,10 +224,6 @@ impl fmt::Display for Conflict {
                 formatter,
                 "container {container:?} would mount the volume {volume:?} of {other}; bring that policy in, or add the volume"
             ),
-            Self::VolumeUse { container, volume, used } => write!(
-                formatter,
-                "container {container:?} cannot use the volume {volume:?} {used}; use another volume"
-            ),
             Self::MountPathTaken { container, path, volume, policy, differences } => {
                 let (already, of) = match policy {
                     None => ("already ", String::new()),
@@ -276,7 +270,7 @@ impl fmt::Display for Conflict {
                 formatter,
                 "{what} exceeds the pod's own spec.resources.{kind}.{resource}; raise that, or lower the sidecar's"
             ),
-            Self::Privilege { container, what } => {
+            Self::Privilege { container, what } | Self::VolumeUse { container, what } => {
                 write!(formatter, "container {container:?} {what}")
             }
             Self::PodSecurity { level, why } => write!(

@@ -108,8 +108,10 @@ impl<'p, 's> AppContainer<'p, 's> {
         if devices.iter().any(|device| device.name.as_str() == mount.volume) {
             return Err(Conflict::VolumeUse {
                 container: self.name().to_owned(),
-                volume: mount.volume.clone(),
-                used: format!("at {}, having it as a block device", mount.path),
+                what: format!(
+                    "cannot mount the volume {:?} at {}, having it as a block device; mount another volume",
+                    mount.volume, mount.path
+                ),
             });
         }
         let taken = devices

@@ -87,8 +87,10 @@ impl<'s> Merge<'_, 's> {
             if !is_of_kind {
                 return Err(Conflict::VolumeUse {
                     container: sidecar.name.clone(),
-                    volume: name.clone(),
-                    used: kind.used().to_owned(),
+                    what: format!(
+                        "cannot use the volume {name:?} {}; use another volume",
+                        kind.used()
+                    ),
                 });
             }
         }
