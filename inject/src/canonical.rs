@@ -77,9 +77,8 @@ impl Canonical {
 /// `None` where the value means the same as an absent one.
 fn canonical(key: &str, value: Value) -> Option<Value> {
     match value {
-        Value::Null => None,
         Value::Bool(_) | Value::Number(_) if key == SECURITY_CONTEXT => Some(value),
-        Value::Bool(false) => None,
+        Value::Null | Value::Bool(false) => None,
         _ if key == "image.pullPolicy" => None,
         Value::String(text) if text.is_empty() || is_default_text(key, &text) => None,
         Value::Number(number) if number.as_f64() == Some(0.0) => None,

@@ -39,6 +39,13 @@ pub enum Conflict {
         /// A policy that would bring it.
         left_out: Option<LeftOut>,
     },
+    /// A container cannot use a volume as it would.
+    VolumeUse {
+        /// Name of the container.
+        container: String,
+        /// How it would use which, and what to do.
+        what: String,
+    },
     /// An app container has something else at the path.
     MountPathTaken {
         /// Name of the container.
@@ -168,6 +175,7 @@ impl Conflict {
             Self::ContainerAltered { .. } => "ContainerAltered",
             Self::VolumeName { .. } => "VolumeNameConflict",
             Self::VolumeMissing { .. } => "VolumeMissing",
+            Self::VolumeUse { .. } => "VolumeUseConflict",
             Self::MountPathTaken { .. } => "MountPathTaken",
             Self::HostPort { .. } => "HostPortConflict",
             Self::PlacementTarget { .. } => "PlacementTargetMissing",
@@ -262,7 +270,7 @@ impl fmt::Display for Conflict {
                 formatter,
                 "{what} exceeds the pod's own spec.resources.{kind}.{resource}; raise that, or lower the sidecar's"
             ),
-            Self::Privilege { container, what } => {
+            Self::Privilege { container, what } | Self::VolumeUse { container, what } => {
                 write!(formatter, "container {container:?} {what}")
             }
             Self::PodSecurity { level, why } => write!(

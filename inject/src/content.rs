@@ -105,13 +105,42 @@ pub(crate) struct Sidecar {
     pub(crate) image: String,
     /// The container without what comes from the app, `restartPolicy` included.
     pub(crate) rendered: Rendered,
-    /// Names of the volumes it mounts.
+    /// Names of the volumes it uses: mounts, devices, and files with values of variables.
     pub(crate) mounted_volumes: Vec<String>,
+    /// Of which kind some of them have to be.
+    pub(crate) volume_kinds: Vec<(String, VolumeKind)>,
     pub(crate) ports: Vec<Port>,
     /// `requests` and `limits` as the policy writes them.
     pub(crate) resources: Resources,
     /// What comes from the app.
     pub(crate) from_app: Option<FromApp>,
+}
+
+/// A kind of volume that a use of it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VolumeKind {
+    /// For a block device.
+    Claim,
+    /// For files with values of variables.
+    EmptyDir,
+}
+
+impl VolumeKind {
+    /// The sources of volumes of this kind.
+    pub(crate) fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Claim => &["persistentVolumeClaim", "ephemeral"],
+            Self::EmptyDir => &["emptyDir"],
+        }
+    }
+
+    /// What it is used for, in words.
+    pub(crate) fn used(self) -> &'static str {
+        match self {
+            Self::Claim => "as a block device, which is for persistentVolumeClaim and ephemeral",
+            Self::EmptyDir => "for values of variables, which is for emptyDir",
+        }
+    }
 }
 
 /// A port of a container.

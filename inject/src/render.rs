@@ -8,7 +8,7 @@ use crate::{
     PolicyId,
     content::{
         AppContainers, AppField, FromApp, HostAlias, Mount, Placement, PodAdditions, Rendered,
-        Resources, Sidecar, Variable, Volume,
+        Resources, Sidecar, Variable, Volume, VolumeKind,
     },
     files,
     policy::ContainerList,
@@ -41,18 +41,25 @@ pub(crate) fn sidecar(sidecar: &crds::Sidecar) -> Sidecar {
         copy,
         resources,
     });
-    let used = ["volumeMounts", "volumeDevices"];
-    let used = used.into_iter().filter_map(|field| container.get(field)?.as_array());
+    let elements =
+        |field: &str| container.get(field).and_then(Value::as_array).into_iter().flatten();
+    let name = |found: Option<&Value>| found?.as_str().map(str::to_owned);
+    let mounts = elements("volumeMounts").filter_map(|mount| name(mount.get("name")));
+    let devices = elements("volumeDevices").filter_map(|device| name(device.get("name")));
+    let files = elements("env")
+        .filter_map(|variable| name(variable.pointer("/valueFrom/fileKeyRef/volumeName")));
+    let volume_kinds: Vec<(String, VolumeKind)> = devices
+        .map(|name| (name, VolumeKind::Claim))
+        .chain(files.map(|name| (name, VolumeKind::EmptyDir)))
+        .collect();
     Sidecar {
         name: sidecar.name.clone(),
         list: list(sidecar.kind),
         placement: placement(sidecar),
         restarts_always,
         image: text(container, "image"),
-        mounted_volumes: used
-            .flatten()
-            .filter_map(|mount| mount.get("name")?.as_str().map(str::to_owned))
-            .collect(),
+        mounted_volumes: mounts.chain(volume_kinds.iter().map(|(name, _)| name.clone())).collect(),
+        volume_kinds,
         ports: read(container.get("ports")).unwrap_or_default(),
         resources: read::<Resources>(container.get("resources")).unwrap_or_default(),
         rendered: Rendered::new::<core::Container>(fields),

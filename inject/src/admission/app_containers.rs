@@ -158,7 +158,8 @@ impl Meant<'_> {
             let at_path = is_at("x.mountPath", mount);
             let same = comparison::object("x", "", &fields);
             let taken = format!(
-                "has(c.volumeMounts) && c.volumeMounts.exists(x, {at_path} && !({same})) || has(c.volumeDevices) && c.volumeDevices.exists(x, {})",
+                "has(c.volumeMounts) && c.volumeMounts.exists(x, {at_path} && !({same})) || has(c.volumeDevices) && c.volumeDevices.exists(x, x.name == {} || {})",
+                cel::text(&mount.volume),
                 is_at("x.devicePath", mount)
             );
             let path = cel::text(&format!("\" has something else at {}", mount.path));

@@ -68,6 +68,21 @@ impl Parts<'_> {
                     ),
                 ));
             }
+            for (volume, kind) in &sidecar.volume_kinds {
+                let sources = kind.sources().iter().map(|source| format!("has(x.{source})"));
+                let sources = sources.collect::<Vec<_>>().join(" || ");
+                let (there, name) = (sidecars::is_there(sidecar), cel::text(volume));
+                reasons.push((
+                    format!(
+                        "!{there} && variables.volumes.exists(x, x.name == {name} && !({sources}))"
+                    ),
+                    format!(
+                        "container \"{}\" cannot use the volume \"{volume}\" {}",
+                        sidecar.name,
+                        kind.used()
+                    ),
+                ));
+            }
             if let Some(target) = app_target(sidecar, all()) {
                 let list = sidecar.list.field();
                 reasons.push((

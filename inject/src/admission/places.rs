@@ -49,15 +49,15 @@ impl<'p> Parts<'p> {
             variables.push(variable(&format!("{field}Zone{number}"), together));
         }
         for (number, sidecar) in sorted(&ours, &order).into_iter().enumerate() {
-            let mut place = format!("{} ? -1 : ", sidecars::is_there(sidecar));
+            let mut choices = vec![format!("{} ? -1", sidecars::is_there(sidecar))];
             let mut placement = &sidecar.placement;
             while let Some(target) = target_of(placement, &ours) {
                 let into = gap(field, &zone(placement), placement, sidecar, &order);
-                place.push_str(&format!("{} ? {into} : ", sidecars::is_there(target)));
+                choices.push(format!("{} ? {into}", sidecars::is_there(target)));
                 placement = &target.placement;
             }
-            place.push_str(&gap(field, &zone(placement), placement, sidecar, &order));
-            variables.push(variable(&format!("{field}Gap{number}"), place));
+            choices.push(gap(field, &zone(placement), placement, sidecar, &order));
+            variables.push(variable(&format!("{field}Gap{number}"), choices.join(" : ")));
         }
         variables
     }

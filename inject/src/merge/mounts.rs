@@ -111,6 +111,15 @@ impl<'p, 's> AppContainer<'p, 's> {
         let cell = std::cell::OnceCell::new();
         let devices: &[PodDevice<'_>] =
             read_once(&cell, self.get().volume_devices, self.name(), "volumeDevices")?;
+        if devices.iter().any(|device| device.name.as_str() == mount.volume) {
+            return Err(Conflict::VolumeUse {
+                container: self.name().to_owned(),
+                what: format!(
+                    "cannot mount the volume {:?} at {}, having it as a block device; mount another volume",
+                    mount.volume, mount.path
+                ),
+            });
+        }
         let taken = devices
             .iter()
             .find(|device| trimmed(device.device_path.as_str()) == trimmed(&mount.path));

@@ -1,5 +1,7 @@
 //! The containers that go in: new, there already, or in the way of one another.
 
+use serde_json::Value;
+
 use crate::{
     Conflict, Notice, Policy,
     canonical::Canonical,
@@ -45,6 +47,7 @@ impl<'s> Merge<'_, 's> {
                     return Err(name_conflict(sidecar, list));
                 }
             } else if self.taken_sidecar(sidecar).is_none() {
+                self.check_volume_kinds(sidecar)?;
                 self.check_ports(content, sidecar, notices)?;
             }
         }
@@ -59,6 +62,39 @@ impl<'s> Merge<'_, 's> {
         let revision = |policy: &Policy| recorded.get(&policy.id.to_string());
         revision(policy).is_none()
             && self.entering.iter().any(|(other, _)| revision(other) == Some(&other.revision))
+    }
+
+    /// Whether the volumes of others are such as the sidecar needs; those of its own policy were looked at
+    /// when that was compiled.
+    fn check_volume_kinds(&self, sidecar: &Sidecar) -> Result<(), Conflict> {
+        for (name, kind) in &sidecar.volume_kinds {
+            let has_source = |volume: &Value| {
+                kind.sources()
+                    .iter()
+                    .any(|source| volume.get(*source).is_some_and(Value::is_object))
+            };
+            let of_pod = self.pod_volumes.iter().position(|found| found.name.as_str() == *name);
+            let of_policy = || self.volumes.iter().find(|found| found.name == *name);
+            let is_of_kind = if let Some(position) = of_pod {
+                let volumes =
+                    self.spec.volumes.and_then(|raw| serde_json::from_str(raw.get()).ok());
+                volumes.is_none_or(|volumes: Value| volumes.get(position).is_none_or(has_source))
+            } else {
+                let volume =
+                    of_policy().and_then(|found| serde_json::from_str(&found.rendered.json).ok());
+                volume.is_none_or(|volume: Value| has_source(&volume))
+            };
+            if !is_of_kind {
+                return Err(Conflict::VolumeUse {
+                    container: sidecar.name.clone(),
+                    what: format!(
+                        "cannot use the volume {name:?} {}; use another volume",
+                        kind.used()
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether the pod has the sidecar, by itself or from an earlier policy.

@@ -19,6 +19,11 @@ fn side(more: Value) -> Value {
     json!({"os": "Any", "sidecars": [sidecar]})
 }
 
+fn reading_from(volume: &str) -> Value {
+    let file = json!({"volumeName": volume, "path": "a", "key": "k"});
+    json!({"env": [{"name": "A", "valueFrom": {"fileKeyRef": file}}]})
+}
+
 fn sleeping(seconds: i64) -> Value {
     side(json!({"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}))
 }
@@ -55,6 +60,17 @@ fn sleeping(seconds: i64) -> Value {
     json!({"volumes": [{"name": "v", "emptyDir": {}}], "appContainers": [{"volumeMounts": [{"name": "v", "mountPath": "/dev/x"}]}]}),
     pod(json!({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]}),
         json!({"volumeDevices": [{"name": "d", "devicePath": "/dev/x"}]})), "MountPathTaken")]
+#[case::mount_of_a_device(
+    json!({"appContainers": [{"volumeMounts": [{"name": "d", "mountPath": "/data"}]}]}),
+    pod(json!({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]}),
+        json!({"volumeDevices": [{"name": "d", "devicePath": "/dev/x"}]})), "VolumeUseConflict")]
+#[case::device_of_no_claim(
+    side(json!({"volumeDevices": [{"name": "d", "devicePath": "/dev/x"}]})),
+    pod(json!({"volumes": [{"name": "d", "emptyDir": {}}]}), json!({})), "VolumeUseConflict")]
+#[case::variable_of_no_directory(
+    side(reading_from("d")),
+    pod(json!({"volumes": [{"name": "d", "configMap": {"name": "c"}}]}), json!({})), "VolumeUseConflict")]
+#[case::variable_of_nothing(side(reading_from("d")), pod(json!({}), json!({})), "VolumeMissing")]
 fn what_the_api_server_would_refuse(#[case] spec: Value, #[case] pod: Value, #[case] word: &str) {
     let seen = run(vec![shop("p", spec)], &pod);
     assert_eq!(seen.reason("shop/p"), word, "{:?}", seen.warnings);
@@ -64,6 +80,10 @@ fn what_the_api_server_would_refuse(#[case] spec: Value, #[case] pod: Value, #[c
 #[rstest]
 #[case(side(json!({"securityContext": {"runAsUser": 1}})), pod(json!({"nodeSelector": {"kubernetes.io/os": "windows"}}), json!({})))]
 #[case(side(json!({"securityContext": {"procMount": "Unmasked"}})), pod(json!({"hostUsers": false}), json!({})))]
+#[case(
+    side(json!({"volumeDevices": [{"name": "d", "devicePath": "/dev/x"}]})),
+    pod(json!({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]}), json!({})))]
+#[case(side(reading_from("d")), pod(json!({"volumes": [{"name": "d", "emptyDir": {}}]}), json!({})))]
 #[case(sleeping(30), pod(json!({}), json!({})))]
 #[case(sleeping(60), pod(json!({"terminationGracePeriodSeconds": 60}), json!({})))]
 #[case(
