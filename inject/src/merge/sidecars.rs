@@ -73,18 +73,13 @@ impl<'s> Merge<'_, 's> {
                     .iter()
                     .any(|source| volume.get(*source).is_some_and(Value::is_object))
             };
-            let of_pod = self.pod_volumes.iter().position(|found| found.name.as_str() == *name);
+            let of_pod = self.pod_volumes.iter().find(|found| found.name.as_str() == *name);
             let of_policy = || self.volumes.iter().find(|found| found.name == *name);
-            let is_of_kind = if let Some(position) = of_pod {
-                let volumes =
-                    self.spec.volumes.and_then(|raw| serde_json::from_str(raw.get()).ok());
-                volumes.is_none_or(|volumes: Value| volumes.get(position).is_none_or(has_source))
-            } else {
-                let volume =
-                    of_policy().and_then(|found| serde_json::from_str(&found.rendered.json).ok());
-                volume.is_none_or(|volume: Value| has_source(&volume))
-            };
-            if !is_of_kind {
+            let json = of_pod
+                .map(|found| found.text.get())
+                .or_else(|| of_policy().map(|found| &*found.rendered.json));
+            let volume = json.and_then(|json| serde_json::from_str(json).ok());
+            if volume.is_some_and(|volume: Value| !has_source(&volume)) {
                 return Err(Conflict::VolumeUse {
                     container: sidecar.name.clone(),
                     what: format!(

@@ -13,7 +13,7 @@ use super::{Merge, malformed};
 /// A volume of the pod.
 pub(super) struct PodVolume<'p> {
     pub(super) name: Text<'p>,
-    text: Raw<'p>,
+    pub(super) text: Raw<'p>,
 }
 
 /// The pod's volumes.
