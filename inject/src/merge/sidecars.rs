@@ -57,11 +57,23 @@ impl<'s> Merge<'_, 's> {
 
     /// Whether an earlier call put others in and this policy not, so that a container with the name of one of
     /// its sidecars is not its own: that others have filled it up since makes it no sidecar.
+    ///
+    /// Only a record of nothing but policies that may go in now, as they are, is of an earlier call: a
+    /// copied pod brings one that names those of its own namespace, or what they were.
     fn was_left_out(&self, policy: &Policy) -> bool {
-        let Some(recorded) = self.recorded() else { return false };
-        let revision = |policy: &Policy| recorded.get(&policy.id.to_string());
-        revision(policy).is_none()
-            && self.entering.iter().any(|(other, _)| revision(other) == Some(&other.revision))
+        let Some(mut recorded) = self.recorded().filter(|recorded| !recorded.is_empty()) else {
+            return false;
+        };
+        if recorded.contains_key(&policy.id.to_string()) {
+            return false;
+        }
+        for (entering, _) in &self.entering {
+            let name = entering.id.to_string();
+            if recorded.get(&name) == Some(&entering.revision) {
+                recorded.remove(&name);
+            }
+        }
+        recorded.is_empty()
     }
 
     /// Whether the volumes of others are such as the sidecar needs; those of its own policy were looked at

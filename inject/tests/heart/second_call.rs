@@ -1,10 +1,11 @@
 //! Applying twice is applying once, where the API server fills in defaults between the calls or
 //! policies meet in one another's content.
 
+use inject::{Namespace, PolicyId};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{Seen, api_pod, names, run, shop};
+use crate::fixture::{Seen, api_pod, cluster, names, namespace, policy, run, run_in, shop};
 
 fn pod_with_spec(fields: Value) -> Value {
     let mut pod = api_pod();
@@ -225,6 +226,24 @@ fn a_container_is_filled_whatever_another_one_has_already() {
     let first = run(vec![policy()], &pod);
     assert_eq!(first.pod["spec"]["containers"][1]["env"], json!([{"name": "CA", "value": "/ca"}]));
     assert!(run(vec![policy()], &first.pod).unchanged());
+}
+
+#[test]
+fn an_injected_pod_goes_into_another_namespace_as_it_is() {
+    let side =
+        |name: &str| json!({"onConflict": "Deny", "sidecars": [{"name": name, "image": "s:1"}]});
+    let policies = |namespace: &str| {
+        let namespaced = PolicyId::namespaced(namespace, "log");
+        vec![cluster("mesh", side("mesh")), policy(namespaced, side("log")).unwrap()]
+    };
+    let injected = run(policies("shop"), &api_pod()).pod;
+    let mut copy = injected;
+    copy["metadata"]["namespace"] = json!("other");
+    let other = Namespace { name: "other".to_owned(), ..namespace(&[]) };
+    let seen = run_in(&other, policies("other"), &copy);
+    assert_eq!(seen.denied, None);
+    assert_eq!(seen.reason("other/log"), "AlreadyInjected");
+    assert!(run_in(&other, policies("other"), &seen.pod).unchanged());
 }
 
 /// Anyone can copy the annotation from another pod.
